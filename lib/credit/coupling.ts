@@ -1,0 +1,58 @@
+import type { CreditOptions, Threshold } from './creditOptions'
+import type { ResponseRhythm } from './creditStrategy'
+import { topShare } from './topShare'
+
+/** How anchors and the tokens that introduce them are coupled (Eq. 18). Ascending positions in the response. */
+export interface Coupling {
+  /** `Tglob`: the anchors. */
+  anchors: number[]
+  /** `D`: the locally dominated anchors. */
+  dominated: number[]
+  /** `I(D)`: the tokens that introduce a dominated anchor, each once. */
+  introducers: number[]
+  /** The introducer of each entry of `dominated`. */
+  introducedBy: number[]
+}
+
+/**
+ * An anchor is dominated when its WAAD is at most `tau_waad` and the largest distance drop among the `k` tokens before it
+ * (within the response) is at least `tau_delta`; its introducer is the token with that drop, ties to the earlier. An anchor
+ * without an earlier token is never dominated. Undefined drops count neither in the window nor in the threshold.
+ */
+export function couple(rhythm: ResponseRhythm, options: CreditOptions): Coupling {
+  const anchors = topShare(rhythm.fai, options.topShare, { valid: rhythm.faiValid, end: options.end })
+  const waadLimit = threshold(Array.from(rhythm.waad), options.waadThreshold)
+  const deltaLimit = threshold(
+    Array.from(rhythm.delta).filter((d): d is number => d !== null),
+    options.deltaThreshold,
+  )
+  const dominated: number[] = []
+  const introducedBy: number[] = []
+  for (const anchor of anchors) {
+    let introducer = -1
+    let largest = Number.NEGATIVE_INFINITY
+    for (let u = Math.max(0, anchor - options.lookback); u < anchor; u++) {
+      const drop = rhythm.delta[u] ?? Number.NEGATIVE_INFINITY
+      if (drop > largest) {
+        largest = drop
+        introducer = u
+      }
+    }
+    if (introducer < 0 || !(rhythm.waad[anchor]! <= waadLimit && largest >= deltaLimit)) continue
+    dominated.push(anchor)
+    introducedBy.push(introducer)
+  }
+  const introducers = [...new Set(introducedBy)].sort((a, b) => a - b)
+  return { anchors, dominated, introducers, introducedBy }
+}
+
+/** The quantile by linear interpolation; NaN of no values, which no comparison passes. */
+function threshold(values: number[], given: Threshold): number {
+  if ('value' in given) return given.value
+  if (values.length === 0) return Number.NaN
+  const sorted = values.sort((a, b) => a - b)
+  const position = given.quantile * (sorted.length - 1)
+  const low = sorted[Math.floor(position)]!
+  const high = sorted[Math.ceil(position)]!
+  return low + (high - low) * (position - Math.floor(position))
+}
