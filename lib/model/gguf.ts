@@ -1,0 +1,1 @@
+export { type GgufMetadata, type GgufValue, readGgufMetadata } from './ggufHeader'
