@@ -25,8 +25,8 @@ export type GgufArray =
 /** A metadata value. 64-bit integers are numbers where a number holds them exactly, else bigints; arrays of booleans are 0 and 1. */
 export type GgufValue = string | number | bigint | boolean | GgufArray
 
-/** Metadata of a GGUF file by key, such as `general.architecture` or `tokenizer.ggml.tokens`. */
-export type GgufMetadata = ReadonlyMap<string, GgufValue>
+/** Metadata of a GGUF file by key, such as `general.architecture` or `tokenizer.ggml.tokens`. It has no prototype. */
+export type GgufMetadata = Readonly<Record<string, GgufValue | undefined>>
 
 export interface GgufTensor {
   name: string
@@ -99,11 +99,11 @@ export function readGgufHeader(file: RandomAccessFile): GgufHeader {
   const tensorCount = cursor.count(24, 'tensors')
   const entryCount = cursor.count(13, 'metadata entries')
 
-  const metadata = new Map<string, GgufValue>()
+  const metadata: Record<string, GgufValue> = Object.create(null)
   for (let i = 0; i < entryCount; i++) {
     const key = cursor.string(`the key of metadata entry ${i}`)
-    if (metadata.has(key)) throw new CheckpointError(`${file.path}: metadata key ${quoted(key)} appears twice`)
-    metadata.set(key, readValue(cursor, key))
+    if (key in metadata) throw new CheckpointError(`${file.path}: metadata key ${quoted(key)} appears twice`)
+    metadata[key] = readValue(cursor, key)
   }
 
   const tensors: GgufTensor[] = []
@@ -184,7 +184,7 @@ function readTensorInfo(cursor: HeaderCursor, index: number): GgufTensor {
 }
 
 function alignmentOf(file: RandomAccessFile, metadata: GgufMetadata): number {
-  const alignment = metadata.get('general.alignment') ?? 32
+  const alignment = metadata['general.alignment'] ?? 32
   const valid =
     typeof alignment === 'number' && alignment >= 8 && alignment <= 65536 && Number.isInteger(Math.log2(alignment))
   if (!valid)
