@@ -1,0 +1,190 @@
+import { type Figure, percentile, significant } from './figure'
+import type { AttentionMap, PlottedTrace } from './plottedTrace'
+import { axis, baseLayout, CONFIG, FONT_SIZES, logScale, logTicks } from './theme'
+import { escapeMarkup, visibleToken } from './tokenText'
+
+export interface AttentionMapsOptions {
+  /** Cells along a side; longer maps are averaged over bins. Default 256, which keeps a saved notebook light. */
+  maxCells?: number
+  /** First and one-past-last response token to draw. Default: all. */
+  range?: readonly [number, number]
+  title?: string
+}
+
+/**
+ * Fig. 2 (left): mean attention of the local heads (a sawtooth near the diagonal) and of the global heads (vertical
+ * stripes under the tokens that later ones return to), response token by response token, on one logarithmic colour scale.
+ * A cell is the share of one query's attention that one key gets; a bin of several tokens shows the mean over its pairs.
+ */
+export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions = {}): Figure {
+  const { maps, tokens } = trace
+  if (!maps) {
+    throw new Error(
+      'this trace has no attention maps; trace the response again with maps asked for, or load its series file',
+    )
+  }
+  const { promptLength } = trace.rhythm
+  const responseLength = tokens.length - promptLength
+  const [first, end] = options.range ?? [0, responseLength]
+  if (!(first >= 0 && end > first && end <= responseLength)) {
+    throw new Error(`invalid range [${first}, ${end}]; expected 0 <= first < end <= ${responseLength} response tokens`)
+  }
+  const { maxCells = 256 } = options
+  const local = crop(maps.local, promptLength + first, promptLength + end, maxCells)
+  const global = crop(maps.global, promptLength + first, promptLength + end, maxCells)
+
+  const values = [...local.rows, ...global.rows].flat().filter((value) => value > 0)
+  const high = tidy(percentile(values, 0.998), Math.ceil)
+  const low = Math.min(tidy(percentile(values, 0.1), Math.floor), high / 10)
+
+  const labels = (map: CroppedMap) =>
+    map.starts.map((start) => {
+      const bin = tokens.slice(start, start + map.binSize).map((token) => visibleToken(token, 14))
+      const text = bin.length < 4 ? bin.join('') : `${bin[0]}…${bin[bin.length - 1]}`
+      return `${start - promptLength} ${escapeMarkup(text)}`
+    })
+  const panels = [
+    { map: local, title: 'Local heads: a sawtooth along the diagonal', axes: '', domain: [0, 0.475] },
+    { map: global, title: 'Global heads: stripes under the anchors', axes: '2', domain: [0.525, 1] },
+  ]
+  const data: Figure['data'] = []
+  const axes: Record<string, unknown> = {}
+  const annotations: object[] = []
+  const panelBottom = 0.2
+  for (const panel of panels) {
+    const names = labels(panel.map)
+    data.push({
+      type: 'heatmap',
+      z: panel.map.rows.map((row) => row.map((value) => significant(value, 2))),
+      x: names,
+      y: names,
+      xaxis: `x${panel.axes}`,
+      yaxis: `y${panel.axes}`,
+      zmin: 0,
+      zmax: high,
+      colorscale: logScale(low, high),
+      showscale: false,
+      hoverongaps: false,
+      hovertemplate: '%{y} attends to %{x}<br>%{z} % of its attention<extra></extra>',
+    })
+    const tokenAxis = {
+      type: 'category',
+      categoryorder: 'array',
+      categoryarray: names,
+      nticks: 9,
+      showline: false,
+    }
+    axes[`xaxis${panel.axes}`] = axis('attended token', {
+      ...tokenAxis,
+      domain: panel.domain,
+      anchor: `y${panel.axes}`,
+      range: [-0.5, names.length - 0.5],
+      tickangle: -45,
+      ...(panel.axes ? { matches: 'x' } : {}),
+    })
+    axes[`yaxis${panel.axes}`] = axis(panel.axes ? null : 'attending token', {
+      ...tokenAxis,
+      domain: [panelBottom + 0.16, 1],
+      anchor: `x${panel.axes}`,
+      range: [names.length - 0.5, -0.5],
+      ...(panel.axes ? { matches: 'y', showticklabels: false } : {}),
+    })
+    annotations.push({
+      text: panel.title,
+      xref: 'paper',
+      yref: 'paper',
+      x: panel.domain[0],
+      y: 1,
+      xanchor: 'left',
+      yanchor: 'bottom',
+      showarrow: false,
+      font: { size: FONT_SIZES.legend },
+    })
+  }
+
+  // The colour scale is logarithmic, which Plotly's colour bar cannot show: a strip of its own does.
+  const steps = 64
+  const logs = Array.from({ length: steps }, (_, i) => Math.log10(low) + (i / (steps - 1)) * Math.log10(high / low))
+  data.push({
+    type: 'heatmap',
+    z: [logs.map((log) => significant(10 ** log, 3))],
+    x: logs.map((log) => significant(log, 5)),
+    xaxis: 'x3',
+    yaxis: 'y3',
+    zmin: 0,
+    zmax: high,
+    colorscale: logScale(low, high),
+    showscale: false,
+    hoverinfo: 'skip',
+  })
+  const ticks = logTicks(low, high)
+  axes.xaxis3 = axis("share of the attending token's attention (%, logarithmic)", {
+    domain: [0.25, 0.75],
+    anchor: 'y3',
+    tickvals: ticks.map((tick) => Math.log10(tick)),
+    ticktext: ticks.map((tick, i) => `${i === 0 && tick <= low * 1.001 ? '≤ ' : ''}${tick}`),
+    fixedrange: true,
+  })
+  axes.yaxis3 = axis(null, { domain: [0, 0.035], anchor: 'x3', visible: false, fixedrange: true })
+
+  const title =
+    options.title ??
+    (local.binSize > 1
+      ? `Where does each token look? (${local.binSize} × ${local.binSize} tokens a cell)`
+      : 'Where does each token look?')
+  return {
+    data,
+    layout: baseLayout(title, 560, {
+      ...axes,
+      annotations,
+      hovermode: 'closest',
+      margin: { l: 76, r: 20, t: 70, b: 50 },
+    }),
+    config: CONFIG,
+  }
+}
+
+interface CroppedMap {
+  /** Lower triangle in percent: row i has the columns up to the diagonal. */
+  rows: number[][]
+  /** Position of each bin's first token in prompt + response. */
+  starts: number[]
+  binSize: number
+}
+
+/** The square from token `first` to token `end` of `map`, with bins joined until it has at most `maxCells` a side. */
+function crop(map: AttentionMap, first: number, end: number, maxCells: number): CroppedMap {
+  if (map.values.length !== map.rows * map.cols) {
+    throw new Error(`an attention map of ${map.rows} x ${map.cols} cells has ${map.values.length} values`)
+  }
+  const firstRow = Math.max(0, Math.ceil((first - map.rowStart) / map.binSize))
+  const endRow = Math.min(map.rows, Math.ceil((end - map.rowStart) / map.binSize))
+  const joined = Math.max(1, Math.ceil((endRow - firstRow) / maxCells))
+  // Rows start at rowStart and columns at 0, so a column's bin may begin up to binSize - 1 tokens before the row's.
+  const column = (row: number) => Math.floor((map.rowStart + row * map.binSize) / map.binSize)
+  const bins = Math.max(0, Math.ceil((endRow - firstRow) / joined))
+  const starts = Array.from({ length: bins }, (_, i) => map.rowStart + (firstRow + i * joined) * map.binSize)
+  const rows = starts.map((_, i) =>
+    Array.from({ length: i + 1 }, (_, j) => {
+      let sum = 0
+      let count = 0
+      for (let row = firstRow + i * joined; row < Math.min(firstRow + (i + 1) * joined, endRow); row++) {
+        for (let key = firstRow + j * joined; key < Math.min(firstRow + (j + 1) * joined, endRow); key++) {
+          // Pairs above the diagonal are no attention at all: they do not count.
+          if (key > row || column(key) >= map.cols) continue
+          sum += map.values[row * map.cols + column(key)]
+          count++
+        }
+      }
+      return count === 0 ? 0 : (100 * sum) / count
+    }),
+  )
+  return { rows, starts, binSize: joined * map.binSize }
+}
+
+/** `value` to one significant digit, rounded by `round`. */
+function tidy(value: number, round: (value: number) => number): number {
+  if (!(value > 0)) return 1e-6
+  const unit = 10 ** Math.floor(Math.log10(value))
+  return Number((round(Number((value / unit).toPrecision(12))) * unit).toPrecision(1))
+}

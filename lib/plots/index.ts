@@ -1,0 +1,6 @@
+export * from './attentionMaps'
+export { type ColouredTextOptions, colouredText } from './colouredText'
+export type { Figure, PlotlyTrace, TextFigure } from './figure'
+export * from './headSpans'
+export type { AttentionMap, HeadIndex, PlottedBlock, PlottedRhythm, PlottedTrace } from './plottedTrace'
+export * from './rhythmTraces'

@@ -1,0 +1,121 @@
+import { type Figure, percentile, significants } from './figure'
+import { type PlottedTrace, peaksAt, responseTokens } from './plottedTrace'
+import { axis, baseLayout, COLOURS, CONFIG, FONT_SIZES, GRID_ON } from './theme'
+import { tokenLabels } from './tokenText'
+
+export interface RhythmTracesOptions {
+  /** Prominence of the marked peaks, as a fraction of a series' standard deviation; one of those in the trace. Default 0.25. */
+  prominence?: number
+  /** First and one-past-last response token to show at first; the rest is a scroll away. Default: all. */
+  range?: readonly [number, number]
+  title?: string
+}
+
+/**
+ * Fig. 2 (right): receiver FAI, global FAI, WAAD and entropy of each response token on one token axis, peaks marked.
+ * Zooming in brings the tokens' text onto the axis; hovering shows one token and its four values.
+ */
+export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions = {}): Figure {
+  const { prominence = 0.25 } = options
+  const { analysis, receiver, entropy } = trace.rhythm
+  const tokens = responseTokens(trace)
+  const labels = tokenLabels(tokens)
+  const peaks = peaksAt(analysis.peaks, prominence)
+  const percent = (values: ArrayLike<number | null>) =>
+    Array.from(values, (value) => (value === null ? null : value * 100))
+
+  const panels = [
+    {
+      name: 'receiver FAI',
+      unit: '%',
+      format: '.3~g',
+      values: percent(receiver.fai),
+      peaks: peaksAt(receiver.peaks, prominence),
+      colour: COLOURS.receiver,
+    },
+    {
+      name: 'global FAI',
+      unit: '%',
+      format: '.3~g',
+      values: percent(analysis.fai),
+      peaks: peaks.fai,
+      colour: COLOURS.fai,
+    },
+    { name: 'WAAD', unit: 'tokens', format: '.2f', values: analysis.waad, peaks: peaks.waad, colour: COLOURS.waad },
+    { name: 'entropy', unit: 'nats', format: '.2f', values: entropy, peaks: null, colour: COLOURS.entropy },
+  ]
+  const gap = 0.035
+  const share = (1 - gap * (panels.length - 1)) / panels.length
+  const data: Figure['data'] = []
+  const axes: Record<string, unknown> = {}
+  panels.forEach((panel, i) => {
+    const id = i === 0 ? 'y' : `y${i + 1}`
+    const top = 1 - i * (share + gap)
+    const y = significants(panel.values, 4)
+    data.push({
+      type: 'scatter',
+      mode: 'lines',
+      name: panel.name,
+      x: labels,
+      y,
+      yaxis: id,
+      line: { color: panel.colour, width: 1.3 },
+      hovertemplate: `%{y:${panel.format}} ${panel.unit}`,
+    })
+    if (panel.peaks) {
+      data.push({
+        type: 'scatter',
+        mode: 'markers',
+        name: `${panel.name} peaks`,
+        x: panel.peaks.map((t) => labels[t]),
+        y: panel.peaks.map((t) => y[t]),
+        yaxis: id,
+        marker: { color: panel.colour, size: 5 },
+        hoverinfo: 'skip',
+      })
+    }
+    const defined = y.filter((value) => value !== null)
+    const high = defined.reduce((a, b) => Math.max(a, b), 0)
+    // A first token that takes ten times what the others get would flatten the rest: let it leave the panel.
+    const usual = percentile(defined, 0.99) * 1.6
+    axes[i === 0 ? 'yaxis' : `yaxis${i + 1}`] = axis(`${panel.name}<br>(${panel.unit})`, {
+      ...GRID_ON,
+      domain: [Math.max(0, top - share), top],
+      range: [0, Math.min(high * 1.06, Math.max(usual, 1e-9))],
+      nticks: 4,
+      anchor: 'x',
+    })
+  })
+
+  const shown = options.range ?? [0, tokens.length]
+  const rate = (list: number[]) => `${((100 * list.length) / tokens.length).toFixed(0)} %`
+  const title = options.title ?? 'Does attention have a beat?'
+  const subtitle =
+    `Dots are peaks (prominence ${prominence} of the standard deviation): ` +
+    `${rate(peaks.waad)} of the tokens for WAAD, ${rate(peaks.fai)} for global FAI`
+  const layout = baseLayout(title, 560, {
+    xaxis: axis('response token', {
+      type: 'category',
+      categoryorder: 'array',
+      categoryarray: labels,
+      range: [shown[0] - 0.5, shown[1] - 0.5],
+      anchor: `y${panels.length}`,
+      nticks: 26,
+      tickangle: -60,
+      showspikes: true,
+      spikemode: 'across',
+      spikethickness: 1,
+      spikedash: 'solid',
+      spikecolor: 'rgba(128, 128, 128, 0.6)',
+      spikesnap: 'hovered data',
+    }),
+    ...axes,
+    showlegend: false,
+    hovermode: 'x unified',
+    hoversubplots: 'axis',
+    dragmode: 'zoom',
+    margin: { l: 72, r: 20, t: 72, b: 100 },
+  })
+  layout.title = { ...(layout.title as object), subtitle: { text: subtitle, font: { size: FONT_SIZES.axisTitle } } }
+  return { data, layout, config: { ...CONFIG, scrollZoom: false } }
+}
