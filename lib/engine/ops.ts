@@ -1,0 +1,76 @@
+import { execute, executeMany, flag, integer, type Tensor, tf, type } from './tensorflow'
+
+const index = type('Tidx', 'int32')
+
+/** `a [m, k] · b [k, n]`, or `b [n, k]` with `transposeB`. TensorFlow's MatMul: faster than tfjs's batched one for few rows. */
+export const matMul = (a: Tensor, b: Tensor, transposeB = false): tf.Tensor2D =>
+  execute('MatMul', [a, b], flag('transpose_a', false), flag('transpose_b', transposeB))
+
+/** Products of the last two axes, the leading axes broadcast. */
+export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
+  execute('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
+
+export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
+export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
+export const sigmoid = (a: Tensor): Tensor => execute('Sigmoid', [a])
+/** Over the last axis. */
+export const softmax = (a: Tensor): Tensor => execute('Softmax', [a])
+
+/** Constants that live as long as the process: axes, permutations, small scalars. */
+const constants = new Map<string, Tensor>()
+function constant(values: number[], dtype: 'int32' | 'float32', shape?: number[]): Tensor {
+  const key = `${dtype}${values}:${shape ?? ''}`
+  let held = constants.get(key)
+  if (!held || held.isDisposed) {
+    // Outside every tidy, so that none frees it.
+    held = tf.keep(tf.tensor(values, shape ?? [values.length], dtype))
+    constants.set(key, held)
+  }
+  return held
+}
+
+/** A float32 scalar constant. */
+export const scalar = (value: number): Tensor => constant([value], 'float32', [])
+
+/** Mean over the last axis, kept as an axis of one. */
+export const meanOfLast = (a: Tensor): Tensor =>
+  execute('Mean', [a, constant([-1], 'int32')], flag('keep_dims', true), index)
+
+/** Sum over one axis. */
+export const sumOver = (a: Tensor, axis: number): Tensor =>
+  execute('Sum', [a, constant([axis], 'int32')], flag('keep_dims', false), index)
+
+/** Reorders the axes. */
+export const transpose = (a: Tensor, order: number[]): Tensor =>
+  execute('Transpose', [a, constant(order, 'int32')], type('Tperm', 'int32'))
+
+/** Splits along `axis` into the given sizes. */
+export const split = (a: Tensor, sizes: number[], axis: number): Tensor[] =>
+  executeMany(
+    'SplitV',
+    [a, constant(sizes, 'int32'), constant([axis], 'int32', [])],
+    sizes.length,
+    integer('num_split', sizes.length),
+    type('Tlen', 'int32'),
+  )
+
+/** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. */
+export const swapHalves = (a: Tensor): Tensor =>
+  execute(
+    'Roll',
+    [a, constant([a.shape[a.rank - 1]! / 2], 'int32', []), constant([a.rank - 1], 'int32', [])],
+    type('Tshift', 'int32'),
+    type('Taxis', 'int32'),
+  )
+
+/** Writes rows `values [n, width]` at `rows [n]` into `target [rows, width]` **in place**, without a copy. */
+export function writeRows(target: Tensor, rows: tf.Tensor1D, values: Tensor): void {
+  // The op returns an alias of its first input.
+  execute('InplaceUpdate', [target, rows, values]).dispose()
+}
+
+/** RMSNorm over the last axis: `x / sqrt(mean(x²) + eps) · weight`. */
+export const rmsNorm = (x: Tensor, weight: Tensor, epsilon: number): Tensor => {
+  const meanSquare = meanOfLast(execute('Square', [x]))
+  return multiply(multiply(x, execute('Rsqrt', [add(meanSquare, scalar(epsilon))])), weight)
+}

@@ -1,0 +1,87 @@
+// Read before TensorFlow is loaded; a value that the user has set stays.
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
+process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
+process.env.TF_GPU_ALLOCATOR ??= 'cuda_malloc_async'
+
+import * as tf from '@tensorflow/tfjs-node-gpu'
+
+export { tf }
+export type Tensor = tf.Tensor
+
+interface OpAttribute {
+  name: string
+  type: number
+  value: unknown
+}
+
+/** The part of tfjs-node's backend that this project calls below tfjs's own ops. */
+interface NativeBackend {
+  binding: {
+    TF_Version: string
+    TF_FLOAT: number
+    TF_INT32: number
+    TF_ATTR_TYPE: number
+    TF_ATTR_BOOL: number
+    TF_ATTR_INT: number
+  }
+  isUsingGpuDevice: boolean
+  executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor
+  executeMultipleOutputs(name: string, attributes: OpAttribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[]
+}
+
+const native = tf.backend() as unknown as NativeBackend
+const { binding } = native
+
+const float32: OpAttribute = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }
+
+/** A TensorFlow type attribute: `type('Tidx', 'int32')`. */
+export const type = (name: string, dtype: 'float32' | 'int32'): OpAttribute => ({
+  name,
+  type: binding.TF_ATTR_TYPE,
+  value: dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32,
+})
+/** A TensorFlow boolean attribute. */
+export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
+/** A TensorFlow integer attribute. */
+export const integer = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value })
+
+/** Runs one TensorFlow op on float32 inputs (attribute `T`), outside tfjs's gradient tape. The caller's `tidy` or `Scope` owns the result. */
+export function execute<T extends tf.Tensor = tf.Tensor>(op: string, inputs: tf.Tensor[], ...attributes: OpAttribute[]): T {
+  return native.executeSingleOutput(op, [float32, ...attributes], inputs) as T
+}
+
+/** The same for an op with several outputs. */
+export function executeMany(op: string, inputs: tf.Tensor[], outputs: number, ...attributes: OpAttribute[]): tf.Tensor[] {
+  return native.executeMultipleOutputs(op, [float32, ...attributes], inputs, outputs)
+}
+
+/** Where and with what this process computes. */
+export interface DeviceReport {
+  device: 'CPU' | 'GPU'
+  tensorflow: string
+  tfjs: string
+}
+
+/** Which device and TensorFlow this process uses. */
+export function deviceReport(): DeviceReport {
+  return {
+    device: native.isUsingGpuDevice ? 'GPU' : 'CPU',
+    tensorflow: binding.TF_Version,
+    tfjs: tf.version['tfjs-core'] ?? 'unknown',
+  }
+}
+
+/** Memory of this process in bytes: tensors held through tfjs, the JavaScript heap, and all that is resident. */
+export interface MemoryReport {
+  tensors: number
+  tensorBytes: number
+  heapBytes: number
+  residentBytes: number
+}
+
+/** What this process holds now. */
+export function memory(): MemoryReport {
+  const { numTensors, numBytes } = tf.memory()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { tensors: numTensors, tensorBytes: numBytes, heapBytes: heapUsed, residentBytes: rss }
+}

@@ -1,0 +1,121 @@
+import { writeRows } from '../engine/ops'
+import { tf } from '../engine/tensorflow'
+import type { ModelConfig } from './config'
+
+/** Room is added this many tokens at a time; a cache is copied only then, never at each step. */
+const GROWTH = 128
+
+interface LayerCache {
+  /** `[batch · K · capacity, headDim]`: what a step writes to. */
+  rows: tf.Tensor
+  /** `[batch · K, capacity, headDim]`: the same memory, as attention reads it. */
+  blocks: tf.Tensor
+}
+
+/**
+ * Keys and values of the tokens that a decoder has read, for a batch of sequences of different lengths. A step writes
+ * its row in place. `K` = key-value heads. The owner calls `dispose`.
+ */
+export class KeyValueCache {
+  /** Tokens held of each sequence. */
+  lengths: Int32Array
+  private capacity: number
+  private keys: LayerCache[] = []
+  private values: LayerCache[] = []
+
+  /** An empty cache for `batch` sequences with room for `tokens` tokens each, filled layer by layer with `store`. */
+  constructor(
+    private readonly config: ModelConfig,
+    readonly prefixLengths: readonly number[],
+  ) {
+    this.lengths = Int32Array.from(prefixLengths)
+    this.capacity = roundUp(Math.max(...prefixLengths) + 1)
+  }
+
+  get batch(): number {
+    return this.lengths.length
+  }
+
+  /** Takes the prefix's keys and values of the next layer, `[batch, K, tokens, headDim]`; copies them. */
+  store(keys: tf.Tensor, values: tf.Tensor): void {
+    const held = (source: tf.Tensor) =>
+      this.layerCache(tf.pad(source, [[0, 0], [0, 0], [0, this.capacity - source.shape[2]!], [0, 0]]))
+    this.keys.push(held(keys))
+    this.values.push(held(values))
+  }
+
+  /** Opens the next position of every sequence. Returns what the layers of this step need; the caller owns its tensors. */
+  advance(): StepPositions {
+    const needed = Math.max(...this.lengths) + 1
+    if (needed > this.capacity) this.resize(roundUp(needed))
+    const { capacity, lengths } = this
+    const groups = this.config.numKeyValueHeads
+    const rows = new Int32Array(lengths.length * groups)
+    const mask = new Float32Array(rows.length * capacity).fill(Number.NEGATIVE_INFINITY)
+    for (let row = 0; row < rows.length; row++) {
+      const position = lengths[Math.floor(row / groups)]!
+      rows[row] = row * capacity + position
+      mask.fill(0, row * capacity, row * capacity + position + 1)
+    }
+    const positions = Array.from(lengths)
+    for (let i = 0; i < lengths.length; i++) lengths[i]!++
+    return { positions, rows: tf.tensor1d(rows, 'int32'), mask: tf.tensor3d(mask, [rows.length, 1, capacity]) }
+  }
+
+  /** Writes one token of every sequence in `layer`, `[batch · K, headDim]` each, and returns all keys and values `[batch · K, capacity, headDim]`. */
+  append(layer: number, rows: tf.Tensor1D, keys: tf.Tensor, values: tf.Tensor): { keys: tf.Tensor; values: tf.Tensor } {
+    writeRows(this.keys[layer]!.rows, rows, keys)
+    writeRows(this.values[layer]!.rows, rows, values)
+    return { keys: this.keys[layer]!.blocks, values: this.values[layer]!.blocks }
+  }
+
+  /** Keeps the given sequences only, in the given order; one may be named several times (continuations of one prefix). */
+  select(sequences: readonly number[]): void {
+    const groups = this.config.numKeyValueHeads
+    const indices = sequences.flatMap((s) => Array.from({ length: groups }, (_, g) => s * groups + g))
+    this.lengths = Int32Array.from(sequences, (s) => this.lengths[s]!)
+    this.replace((blocks) => tf.gather(blocks, indices))
+  }
+
+  dispose(): void {
+    for (const { rows, blocks } of [...this.keys, ...this.values]) tf.dispose([rows, blocks])
+    this.keys = []
+    this.values = []
+  }
+
+  private resize(capacity: number): void {
+    const more = capacity - this.capacity
+    this.capacity = capacity
+    this.replace((blocks) => tf.pad(blocks, [[0, 0], [0, more], [0, 0]]))
+  }
+
+  private replace(change: (blocks: tf.Tensor) => tf.Tensor): void {
+    for (const layers of [this.keys, this.values]) {
+      for (const [i, old] of layers.entries()) {
+        layers[i] = this.layerCache(tf.tidy(() => change(old.blocks)))
+        tf.dispose([old.rows, old.blocks])
+      }
+    }
+  }
+
+  /** Takes ownership of `source`. */
+  private layerCache(source: tf.Tensor): LayerCache {
+    const { headDim } = this.config
+    const rows = tf.keep(tf.reshape(source, [-1, headDim]))
+    const blocks = tf.keep(tf.reshape(source, [-1, this.capacity, headDim]))
+    source.dispose()
+    return { rows, blocks }
+  }
+}
+
+/** Where one decoding step writes and what it may see. */
+export interface StepPositions {
+  /** Position of the token in each sequence. */
+  positions: number[]
+  /** Rows of the cache, one for each sequence and key-value head. */
+  rows: tf.Tensor1D
+  /** 0 where a key exists, -Infinity elsewhere, `[batch · K, 1, capacity]`. */
+  mask: tf.Tensor3D
+}
+
+const roundUp = (tokens: number) => Math.ceil(tokens / GROWTH) * GROWTH

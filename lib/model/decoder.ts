@@ -1,0 +1,271 @@
+import { pacer } from '../engine/cooperate'
+import { add, batchMatMul, matMul, multiply, rmsNorm, scalar, sigmoid, softmax, split, swapHalves, transpose } from '../engine/ops'
+import { Scope } from '../engine/scope'
+import { tf } from '../engine/tensorflow'
+import type { KeyValueCache } from './cache'
+import type { ModelConfig } from './config'
+import type { AttentionObserver } from './observer'
+import { type RotaryTables, rotaryTables } from './rotary'
+import type { DecoderWeights, LayerWeights } from './weights'
+
+// Shapes: B = batch, N = tokens of the longest sequence, H = query heads, K = key-value heads, D = headDim.
+
+/** A decoder ready to compute. */
+export interface Decoder {
+  config: ModelConfig
+  weights: DecoderWeights
+}
+
+export interface ForwardOptions {
+  /** See attention as it is computed. */
+  observers?: AttentionObserver[]
+  /** Filled with the keys and values of all layers. Made for the same sequences. */
+  cache?: KeyValueCache
+  /** Query positions computed together, in tokens. Changes speed and memory, not results. Default: fits the processor's cache. */
+  queryRows?: number
+  /** Leaves out the layers above this one (the returned states are then this layer's). */
+  lastLayer?: number
+  signal?: AbortSignal
+  onProgress?: (done: number, total: number, note?: string) => void
+}
+
+/** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
+const BLOCK_ELEMENTS = 2 ** 22
+const MOST_QUERY_ROWS = 64
+/** Rows that go through the MLP together. */
+const MLP_ROWS = 512
+
+/**
+ * Runs the decoder over whole sequences (teacher-forced) and returns the states after the last norm, `[B, N, hidden]`, which
+ * `logits` and `tokenStatistics` turn into predictions. Sequences of different lengths are padded at their end; what
+ * a state at or beyond a sequence's length holds is undefined. The caller owns the result.
+ * Peak memory grows linearly with N: attention exists in blocks of query rows only.
+ * Throws on an empty batch or sequence, ids outside the vocabulary, sequences longer than the context, and `Interrupted`.
+ */
+export async function forward(
+  decoder: Decoder,
+  sequences: readonly ArrayLike<number>[],
+  options: ForwardOptions = {},
+): Promise<tf.Tensor3D> {
+  const { config, weights } = decoder
+  checkSequences(config, sequences)
+  const { numAttentionHeads: H, numHiddenLayers, hiddenSize } = config
+  const layerCount = options.lastLayer === undefined ? numHiddenLayers : options.lastLayer + 1
+  const lengths = sequences.map((s) => s.length)
+  const B = lengths.length
+  const N = Math.max(...lengths)
+  const rowsAtOnce = options.queryRows ?? queryRows(B * H * N)
+  const observers = options.observers ?? []
+  const pause = pacer(options.signal)
+  const scope = new Scope()
+  try {
+    for (const observer of observers) observer.begin?.({ layers: numHiddenLayers, heads: H, lengths })
+    const tables = rotaryTables(config, Array.from({ length: N }, (_, i) => i))
+    scope.keep(tables.cos)
+    scope.keep(tables.signedSin)
+    const mask = scope.keep(causalMask(N, rowsAtOnce))
+    let x: tf.Tensor = scope.keep(embed(weights, padded(sequences, N)))
+    for (let layer = 0; layer < layerCount; layer++) {
+      options.onProgress?.(layer, layerCount, 'layers')
+      const layerWeights = weights.layers[layer]!
+      const watching = observers.filter((o) => o.layers === undefined || o.layers.includes(layer))
+      const [queries, keys, values] = tf.tidy(() => {
+        const parts = projectHeads(config, layerWeights, x, [B, N], tables)
+        return parts.map((part) => transpose(part, [0, 2, 1, 3]))
+      }) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]
+      scope.keep(queries)
+      scope.keep(keys)
+      scope.keep(values)
+      options.cache?.store(keys, values)
+      const keysTransposed = scope.keep(tf.tidy(() => transpose(keys, [0, 1, 3, 2]))) as tf.Tensor4D
+      scope.release(keys)
+
+      const attended: tf.Tensor[] = []
+      for (let start = 0; start < N; start += rowsAtOnce) {
+        const rows = Math.min(rowsAtOnce, N - start)
+        attended.push(
+          scope.keep(
+            tf.tidy(() => {
+              const attention = attentionBlock(queries, keysTransposed, mask, start, rows)
+              const observed = watching.filter((o) => o.wants === undefined || o.wants(start, start + rows))
+              if (observed.length > 0) {
+                const seen = tf.reshape(attention, [B, H, rows, start + rows]) as tf.Tensor4D
+                for (const observer of observed) {
+                  tf.tidy(() => observer.observe({ layer, rowStart: start, attention: seen, lengths }))
+                }
+              }
+              return attend(attention, values, start, rows)
+            }),
+          ),
+        )
+        await pause()
+      }
+      const afterAttention = scope.keep(
+        tf.tidy(() => {
+          const joined = attended.length === 1 ? attended[0]! : tf.concat(attended, 2)
+          const byToken = tf.reshape(transpose(joined, [0, 2, 1, 3]), [B * N, -1])
+          return add(x, withBias(matMul(byToken, layerWeights.output), layerWeights.outputBias))
+        }),
+      )
+      scope.release(x, queries, keysTransposed, values, ...attended)
+
+      const outputs: tf.Tensor[] = []
+      for (let start = 0; start < B * N; start += MLP_ROWS) {
+        const rows = Math.min(MLP_ROWS, B * N - start)
+        outputs.push(
+          scope.keep(
+            tf.tidy(() => {
+              const part = rows === B * N ? afterAttention : tf.slice(afterAttention, [start, 0], [rows, hiddenSize])
+              return gatedMlp(config, layerWeights, part)
+            }),
+          ),
+        )
+        await pause()
+      }
+      x = outputs.length === 1 ? outputs[0]! : scope.keep(tf.concat(outputs, 0))
+      scope.release(afterAttention, ...outputs.filter((o) => o !== x))
+    }
+    options.onProgress?.(layerCount, layerCount, 'layers')
+    return tf.tidy(
+      () => tf.reshape(rmsNorm(x, weights.finalNorm, config.rmsNormEps), [B, N, hiddenSize]) as tf.Tensor3D,
+    )
+  } finally {
+    for (const observer of observers) observer.end?.()
+    scope.end()
+  }
+}
+
+/**
+ * Reads one more token of every sequence in the cache and returns the states after the last norm, `[B, hidden]`.
+ * The caller owns the result. Throws if a sequence reached the model's context.
+ */
+export function decodeStep(decoder: Decoder, tokens: ArrayLike<number>, cache: KeyValueCache): tf.Tensor2D {
+  const { config, weights } = decoder
+  const longest = Math.max(...cache.lengths)
+  if (longest >= config.maxPositionEmbeddings) {
+    throw new RangeError(`decodeStep: a sequence already has ${longest} tokens, the model's context; stop before that`)
+  }
+  return tf.tidy(() => {
+    const { positions, rows, mask } = cache.advance()
+    const tables = rotaryTables(config, positions)
+    const B = tokens.length
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
+    let x: tf.Tensor = embed(weights, Int32Array.from(tokens))
+    for (let layer = 0; layer < config.numHiddenLayers; layer++) {
+      const layerWeights = weights.layers[layer]!
+      x = tf.tidy(() => {
+        const [q, k, v] = projectHeads(config, layerWeights, x, [B], tables)
+        const held = cache.append(layer, rows, tf.reshape(k, [B * K, D]), tf.reshape(v, [B * K, D]))
+        const scores = batchMatMul(tf.reshape(q, [B * K, H / K, D]), held.keys, true)
+        const attention = softmax(add(scores, mask))
+        const attended = tf.reshape(batchMatMul(attention, held.values), [B, H * D])
+        const afterAttention = add(x, withBias(matMul(attended, layerWeights.output), layerWeights.outputBias))
+        return gatedMlp(config, layerWeights, afterAttention)
+      })
+    }
+    return rmsNorm(x, weights.finalNorm, config.rmsNormEps) as tf.Tensor2D
+  })
+}
+
+/** Untempered logits of states `[rows, hidden]`: `[rows, vocabulary]`. The caller owns the result. */
+export function logits(decoder: Decoder, states: tf.Tensor2D): tf.Tensor2D {
+  return matMul(states, decoder.weights.head, true)
+}
+
+/** Queries (scaled by 1/√D), keys and values of each head, rotated: `[...lead, H, D]`, `[...lead, K, D]` twice. */
+function projectHeads(
+  config: ModelConfig,
+  layer: LayerWeights,
+  x: tf.Tensor,
+  lead: number[],
+  tables: RotaryTables,
+): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
+  const projected = matMul(rmsNorm(x, layer.inputNorm, config.rmsNormEps), layer.queryKeyValue)
+  const heads = tf.reshape(withBias(projected, layer.queryKeyValueBias), [...lead, H + 2 * K, D])
+  const axis = lead.length
+  let [queriesAndKeys, values] = split(heads, [H + K, K], axis) as [tf.Tensor, tf.Tensor]
+  if (layer.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, layer.queryKeyNorm, config.rmsNormEps)
+  const rotated = add(multiply(queriesAndKeys, tables.cos), multiply(swapHalves(queriesAndKeys), tables.signedSin))
+  const [queries, keys] = split(rotated, [H, K], axis) as [tf.Tensor, tf.Tensor]
+  return [multiply(queries, scalar(1 / Math.sqrt(D))), keys, values]
+}
+
+/** Attention probabilities of query rows `[start, start + rows)` over keys `[0, start + rows)`: `[B · H, rows, keys]`. */
+function attentionBlock(queries: tf.Tensor4D, keysTransposed: tf.Tensor4D, mask: tf.Tensor2D, start: number, rows: number) {
+  const [B, H, , D] = queries.shape
+  const K = keysTransposed.shape[1]
+  const N = keysTransposed.shape[3]
+  const keys = start + rows
+  const q = tf.reshape(tf.slice(queries, [0, 0, start, 0], [B, H, rows, D]), [B * K, (H / K) * rows, D])
+  const k = tf.reshape(tf.slice(keysTransposed, [0, 0, 0, 0], [B, K, D, keys]), [B * K, D, keys])
+  const scores = tf.reshape(batchMatMul(q, k), [B * H, rows, keys])
+  return softmax(add(scores, tf.slice(mask, [0, N - start], [rows, keys])))
+}
+
+/** `attention [B · H, rows, keys] · values`: `[B, H, rows, D]`. */
+function attend(attention: tf.Tensor, values: tf.Tensor4D, start: number, rows: number): tf.Tensor {
+  const [B, K, , D] = values.shape
+  const keys = start + rows
+  const H = attention.shape[0]! / B
+  const v = tf.reshape(tf.slice(values, [0, 0, 0, 0], [B, K, keys, D]), [B * K, keys, D])
+  return tf.reshape(batchMatMul(tf.reshape(attention, [B * K, (H / K) * rows, keys]), v), [B, H, rows, D])
+}
+
+/** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. */
+function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Tensor {
+  const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
+  const gate = matMul(normed, layer.gate)
+  const activated = multiply(multiply(gate, sigmoid(gate)), matMul(normed, layer.up))
+  return add(x, matMul(activated, layer.down))
+}
+
+function withBias(x: tf.Tensor, bias: tf.Tensor | null): tf.Tensor {
+  return bias ? add(x, bias) : x
+}
+
+function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {
+  return tf.tidy(() => tf.gather(weights.embedding, tf.tensor1d(ids, 'int32')))
+}
+
+/**
+ * Zeros and -Infinity, `[rows, N + rows]`. Columns from `N - start` on are the mask of a block that begins at position `start`.
+ */
+function causalMask(N: number, rows: number): tf.Tensor2D {
+  const width = N + rows
+  const mask = new Float32Array(rows * width)
+  for (let row = 0; row < rows; row++) mask.fill(Number.NEGATIVE_INFINITY, row * width + N + row + 1, (row + 1) * width)
+  return tf.tensor2d(mask, [rows, width])
+}
+
+function queryRows(numbersPerRow: number): number {
+  let rows = MOST_QUERY_ROWS
+  while (rows > 1 && rows * numbersPerRow > BLOCK_ELEMENTS) rows /= 2
+  return rows
+}
+
+function padded(sequences: readonly ArrayLike<number>[], N: number): Int32Array {
+  const ids = new Int32Array(sequences.length * N)
+  for (const [b, sequence] of sequences.entries()) ids.set(Array.from(sequence), b * N)
+  return ids
+}
+
+function checkSequences(config: ModelConfig, sequences: readonly ArrayLike<number>[]): void {
+  if (sequences.length === 0) throw new RangeError('forward: no sequences given; give at least one')
+  for (const [b, sequence] of sequences.entries()) {
+    if (sequence.length === 0) throw new RangeError(`forward: sequence ${b} is empty; it needs at least one token`)
+    if (sequence.length > config.maxPositionEmbeddings) {
+      throw new RangeError(
+        `forward: sequence ${b} has ${sequence.length} tokens, the model's context is ${config.maxPositionEmbeddings}; shorten it`,
+      )
+    }
+    for (let i = 0; i < sequence.length; i++) {
+      const id = sequence[i]!
+      if (!Number.isInteger(id) || id < 0 || id >= config.vocabSize) {
+        throw new RangeError(
+          `forward: sequence ${b} has id ${id} at ${i}; ids are integers from 0 to ${config.vocabSize - 1} (is it another model's tokenizer?)`,
+        )
+      }
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { tf } from '../engine/tensorflow'
+import type { ModelConfig } from './config'
+
+/**
+ * Angular frequency of each pair of dimensions, in radians per token, `[headDim / 2]`, with the checkpoint's scaling
+ * (`linear`: all divided by the factor; `llama3`: only wavelengths beyond the original context, smoothly joined).
+ */
+export function rotaryFrequencies(config: ModelConfig): Float64Array {
+  const { headDim, ropeTheta, ropeScaling } = config
+  return Float64Array.from({ length: headDim / 2 }, (_, i) => {
+    const frequency = ropeTheta ** ((-2 * i) / headDim)
+    if (!ropeScaling) return frequency
+    if (ropeScaling.ropeType === 'linear') return frequency / ropeScaling.factor
+    const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings } = ropeScaling
+    const periods = (originalMaxPositionEmbeddings * frequency) / (2 * Math.PI)
+    const kept = Math.min(1, Math.max(0, (periods - lowFreqFactor) / (highFreqFactor - lowFreqFactor)))
+    return kept * frequency + ((1 - kept) * frequency) / factor
+  })
+}
+
+/** Tables with which `x · cos + swapHalves(x) · signedSin` rotates queries and keys, each `[positions, 1, headDim]`. */
+export interface RotaryTables {
+  cos: tf.Tensor3D
+  signedSin: tf.Tensor3D
+}
+
+/** The tables for the given positions. The caller owns the tensors. */
+export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>): RotaryTables {
+  const frequencies = rotaryFrequencies(config)
+  const half = frequencies.length
+  const cos = new Float32Array(positions.length * half * 2)
+  const signedSin = new Float32Array(cos.length)
+  for (let p = 0; p < positions.length; p++) {
+    for (let i = 0; i < half; i++) {
+      const angle = positions[p]! * frequencies[i]!
+      const at = p * half * 2 + i
+      cos[at] = cos[at + half] = Math.cos(angle)
+      signedSin[at + half] = Math.sin(angle)
+      signedSin[at] = -signedSin[at + half]!
+    }
+  }
+  const shape: [number, number, number] = [positions.length, 1, half * 2]
+  return { cos: tf.tensor3d(cos, shape), signedSin: tf.tensor3d(signedSin, shape) }
+}

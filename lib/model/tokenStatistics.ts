@@ -1,0 +1,61 @@
+import { pacer } from '../engine/cooperate'
+import { multiply, sumOver } from '../engine/ops'
+import { execute, tf } from '../engine/tensorflow'
+import { type Decoder, logits } from './decoder'
+
+/** What the model thought of each response token before it was written, in nats, index 0 = first response token. */
+export interface TokenStatistics {
+  /** Entropy of the untempered distribution that produced the token: of the logits one position earlier. */
+  entropy: Float32Array
+  /** Log-probability of the token under that distribution. */
+  logprob: Float32Array
+}
+
+/** Logits exist for this many positions at a time. */
+const LOGIT_ROWS = 64
+
+/**
+ * Entropy and log-probability of the response tokens of each sequence, from the states that `forward` returned for the same
+ * sequences, `[B, N, hidden]`. Logits are computed in chunks of positions and never kept: memory is independent of N.
+ * Throws a RangeError on prompts that leave no position before, or no token of, a response, and `Interrupted`.
+ */
+export async function tokenStatistics(
+  decoder: Decoder,
+  states: tf.Tensor3D,
+  sequences: readonly ArrayLike<number>[],
+  promptLengths: readonly number[],
+  options: { signal?: AbortSignal } = {},
+): Promise<TokenStatistics[]> {
+  const pause = pacer(options.signal)
+  const [, N, hidden] = states.shape
+  const results: TokenStatistics[] = []
+  for (const [b, sequence] of sequences.entries()) {
+    const prompt = promptLengths[b]
+    if (prompt === undefined || !(prompt >= 1 && prompt < sequence.length)) {
+      throw new RangeError(
+        `token statistics: sequence ${b} has ${sequence.length} tokens and a prompt of ${prompt}; both prompt and response need at least one`,
+      )
+    }
+    const count = sequence.length - prompt
+    const entropy = new Float32Array(count)
+    const logprob = new Float32Array(count)
+    for (let done = 0; done < count; done += LOGIT_ROWS) {
+      const rows = Math.min(LOGIT_ROWS, count - done)
+      tf.tidy(() => {
+        const from = b * N + prompt - 1 + done
+        const part = tf.slice(tf.reshape(states, [-1, hidden]), [from, 0], [rows, hidden]) as tf.Tensor2D
+        const logProbabilities = execute('LogSoftmax', [logits(decoder, part)])
+        const negative = sumOver(multiply(execute('Exp', [logProbabilities]), logProbabilities), 1).dataSync()
+        const targets = Array.from({ length: rows }, (_, i) => [i, sequence[prompt + done + i]!])
+        const chosen = tf.gatherND(logProbabilities, tf.tensor2d(targets, [rows, 2], 'int32')).dataSync()
+        for (let i = 0; i < rows; i++) {
+          entropy[done + i] = -negative[i]!
+          logprob[done + i] = chosen[i]!
+        }
+      })
+      await pause()
+    }
+    results.push({ entropy, logprob })
+  }
+  return results
+}
