@@ -35,7 +35,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
 
   const values = [...local.rows, ...global.rows].flat().filter((value) => value > 0)
   const high = tidy(percentile(values, 0.998), Math.ceil)
-  const low = Math.min(tidy(percentile(values, 0.1), Math.floor), high / 10)
+  const low = Math.min(tidy(percentile(values, 0.25), Math.floor), high / 10)
 
   const labels = (map: CroppedMap) =>
     map.starts.map((start) => {
@@ -50,7 +50,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
   const data: Figure['data'] = []
   const axes: Record<string, unknown> = {}
   const annotations: object[] = []
-  const panelBottom = 0.2
+  const panelBottom = 0.3
   for (const panel of panels) {
     const names = labels(panel.map)
     data.push({
@@ -84,7 +84,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
     })
     axes[`yaxis${panel.axes}`] = axis(panel.axes ? null : 'attending token', {
       ...tokenAxis,
-      domain: [panelBottom + 0.16, 1],
+      domain: [panelBottom, 1],
       anchor: `x${panel.axes}`,
       range: [names.length - 0.5, -0.5],
       ...(panel.axes ? { matches: 'y', showticklabels: false } : {}),
@@ -125,7 +125,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
     ticktext: ticks.map((tick, i) => `${i === 0 && tick <= low * 1.001 ? '≤ ' : ''}${tick}`),
     fixedrange: true,
   })
-  axes.yaxis3 = axis(null, { domain: [0, 0.035], anchor: 'x3', visible: false, fixedrange: true })
+  axes.yaxis3 = axis(null, { domain: [0, 0.03], anchor: 'x3', visible: false, fixedrange: true })
 
   const title =
     options.title ??

@@ -1,4 +1,4 @@
-import { percentile, significant, type TextFigure } from './figure'
+import { percentile, type TextFigure } from './figure'
 import { type PlottedTrace, responseTokens } from './plottedTrace'
 import { COLOURS, FONT_FAMILY } from './theme'
 import { escapeMarkup, visibleToken } from './tokenText'
@@ -16,6 +16,7 @@ const SERIES = {
     name: 'WAAD',
     unit: 'tokens',
     scale: 1,
+    logarithmic: false,
     colour: COLOURS.waad,
     reads: 'how far back the local heads look when the model has read the token',
   },
@@ -23,6 +24,7 @@ const SERIES = {
     name: 'FAI',
     unit: '%',
     scale: 100,
+    logarithmic: true,
     colour: COLOURS.fai,
     reads: 'how much of the attention of later tokens the token gets from the global heads',
   },
@@ -30,13 +32,14 @@ const SERIES = {
     name: 'receiver FAI',
     unit: '%',
     scale: 100,
+    logarithmic: true,
     colour: COLOURS.receiver,
     reads: 'how much of the attention of later tokens the token gets from the receiver heads',
   },
 } as const
 
 /** How opaque the colour of each level is, lowest first. */
-const OPACITIES = [0, 0.1, 0.2, 0.3, 0.42, 0.55, 0.7, 1]
+const OPACITIES = [0, 0.13, 0.25, 0.37, 0.5, 0.62, 0.76, 1]
 
 /** A colour that white text stands on with a contrast of 4.5 or more, in the hue of `colour`. */
 const STRONG: Record<string, string> = {
@@ -67,7 +70,7 @@ export function shades(colour: string): Shade[] {
 
 /**
  * Fig. 9: the response's text, each token's background coloured by WAAD or FAI. The colour runs from the 5th to the 98th
- * percentile of the response, and the legend gives the values of each step; hovering shows position, token and value.
+ * percentile of the response (by its logarithm for FAI), and the legend gives the values of each step; hovering shows position, token and value.
  */
 export function colouredText(trace: PlottedTrace, options: ColouredTextOptions = {}): TextFigure {
   const { by = 'waad', columns = 96 } = options
@@ -78,24 +81,27 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
   const raw = by === 'receiver' ? receiver.fai : analysis[by]
   const values = Array.from(raw, (value) => (value === null ? Number.NaN : value * series.scale))
 
-  const low = percentile(values, 0.05)
-  const high = percentile(values, 0.98)
+  // FAI is skewed: a logarithmic scale gives each of its levels tokens to colour.
+  const warp = series.logarithmic ? (value: number) => Math.log10(Math.max(value, 1e-9)) : (value: number) => value
+  const unwarp = series.logarithmic ? (value: number) => 10 ** value : (value: number) => value
+  const low = warp(percentile(values, 0.05))
+  const high = warp(percentile(values, 0.98))
   const palette = shades(series.colour)
   const step = (high - low) / palette.length
   const level = (value: number) =>
-    !Number.isFinite(value) || step <= 0
+    !Number.isFinite(value) || !(step > 0)
       ? 0
-      : Math.max(0, Math.min(palette.length - 1, Math.floor((value - low) / step)))
-  const number = (value: number) => String(significant(value, 3))
+      : Math.max(0, Math.min(palette.length - 1, Math.floor((warp(value) - low) / step)))
+  const number = (value: number) => value.toPrecision(3)
   const tooltip = (i: number) =>
     `${i} ${visibleToken(tokens[i])}  ${series.name} ${Number.isFinite(values[i]) ? `${number(values[i])} ${series.unit}` : 'undefined'}`
   const title = options.title ?? `${series.name}: ${series.reads}`
-  const edges = palette.slice(1).map((_, i) => number(low + (i + 1) * step))
+  const edges = palette.slice(1).map((_, i) => number(unwarp(low + (i + 1) * step)))
 
   return {
     html: html(),
     svg: svg(),
-    plain: `${title} (${number(low)} to ${number(high)} ${series.unit})\n${tokens.join('')}`,
+    plain: `${title} (${number(unwarp(low))} to ${number(unwarp(high))} ${series.unit})\n${tokens.join('')}`,
   }
 
   function html(): string {

@@ -1,6 +1,6 @@
 import { type Figure, significant } from './figure'
 import type { HeadIndex, PlottedTrace } from './plottedTrace'
-import { axis, baseLayout, COLOURS, CONFIG, evenScale, LEGEND_ABOVE, logTicks } from './theme'
+import { axis, baseLayout, COLOURS, CONFIG, evenScale, FONT_SIZES, LEGEND_ABOVE } from './theme'
 
 export interface HeadSpansOptions {
   title?: string
@@ -15,11 +15,6 @@ export function headSpans(trace: PlottedTrace, options: HeadSpansOptions = {}): 
   const layers = spans.length
   const heads = spans[0].length
   const span = ([layer, head]: HeadIndex) => spans[layer][head] ?? Number.NaN
-
-  const all = spans.flatMap((row) => Array.from(row, (value) => value ?? Number.NaN)).filter((value) => value > 0)
-  const low = all.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
-  const high = all.reduce((a, b) => Math.max(a, b), 0)
-  const logs = (value: number) => significant(Math.log10(Math.max(value, low)), 4)
 
   const roles = new Map<string, string[]>()
   const groups = [
@@ -59,7 +54,6 @@ export function headSpans(trace: PlottedTrace, options: HeadSpansOptions = {}): 
   const title =
     options.title ??
     `Local heads look back ${tokens(mean(analysis.localHeads))} tokens on average, global heads ${tokens(mean(analysis.globalHeads))}`
-  const ticks = logTicks(low, high)
 
   return {
     data: [
@@ -68,18 +62,18 @@ export function headSpans(trace: PlottedTrace, options: HeadSpansOptions = {}): 
         z: Array.from({ length: heads }, (_, head) =>
           Array.from({ length: layers }, (_, layer) => {
             const value = span([layer, head])
-            return Number.isFinite(value) ? logs(value) : null
+            return Number.isFinite(value) ? significant(value, 4) : null
           }),
         ),
         hovertext: hover,
         hovertemplate: '%{hovertext}<extra></extra>',
+        zmin: 0,
         colorscale: evenScale(),
         xgap: 1,
         ygap: 1,
         colorbar: {
-          title: { text: 'span (tokens)', side: 'right' },
-          tickvals: ticks.map(logs),
-          ticktext: ticks.map(String),
+          title: { text: 'span (tokens)', side: 'right', font: { size: FONT_SIZES.axisTitle } },
+          tickfont: { size: FONT_SIZES.tick },
           outlinewidth: 0,
           thickness: 12,
           len: 1,

@@ -1,6 +1,6 @@
-import { type Figure, percentile, significants } from './figure'
+import { type Figure, significants } from './figure'
 import { type PlottedTrace, peaksAt, responseTokens } from './plottedTrace'
-import { axis, baseLayout, COLOURS, CONFIG, FONT_SIZES, GRID_ON } from './theme'
+import { axis, baseLayout, COLOURS, CONFIG, FONT_SIZES, GRID_ON, logTicks } from './theme'
 import { tokenLabels } from './tokenText'
 
 export interface RhythmTracesOptions {
@@ -13,6 +13,7 @@ export interface RhythmTracesOptions {
 
 /**
  * Fig. 2 (right): receiver FAI, global FAI, WAAD and entropy of each response token on one token axis, peaks marked.
+ * FAI has a logarithmic axis: its mean runs over ever fewer tokens, and grows, towards the end of the response.
  * Zooming in brings the tokens' text onto the axis; hovering shows one token and its four values.
  */
 export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions = {}): Figure {
@@ -28,6 +29,7 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
     {
       name: 'receiver FAI',
       unit: '%',
+      scale: 'log',
       format: '.3~g',
       values: percent(receiver.fai),
       peaks: peaksAt(receiver.peaks, prominence),
@@ -36,13 +38,30 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
     {
       name: 'global FAI',
       unit: '%',
+      scale: 'log',
       format: '.3~g',
       values: percent(analysis.fai),
       peaks: peaks.fai,
       colour: COLOURS.fai,
     },
-    { name: 'WAAD', unit: 'tokens', format: '.2f', values: analysis.waad, peaks: peaks.waad, colour: COLOURS.waad },
-    { name: 'entropy', unit: 'nats', format: '.2f', values: entropy, peaks: null, colour: COLOURS.entropy },
+    {
+      name: 'WAAD',
+      unit: 'tokens',
+      scale: 'linear',
+      format: '.2f',
+      values: analysis.waad,
+      peaks: peaks.waad,
+      colour: COLOURS.waad,
+    },
+    {
+      name: 'entropy',
+      unit: 'nats',
+      scale: 'linear',
+      format: '.2f',
+      values: entropy,
+      peaks: null,
+      colour: COLOURS.entropy,
+    },
   ]
   const gap = 0.035
   const share = (1 - gap * (panels.length - 1)) / panels.length
@@ -74,14 +93,16 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
         hoverinfo: 'skip',
       })
     }
-    const defined = y.filter((value) => value !== null)
-    const high = defined.reduce((a, b) => Math.max(a, b), 0)
-    // A first token that takes ten times what the others get would flatten the rest: let it leave the panel.
-    const usual = percentile(defined, 0.99) * 1.6
+    const defined = y.filter((value) => value !== null && (panel.scale === 'linear' || value > 0)) as number[]
+    const low = defined.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
+    const high = defined.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+    const margin = 0.08 * (high - low)
     axes[i === 0 ? 'yaxis' : `yaxis${i + 1}`] = axis(`${panel.name}<br>(${panel.unit})`, {
       ...GRID_ON,
       domain: [Math.max(0, top - share), top],
-      range: [0, Math.min(high * 1.06, Math.max(usual, 1e-9))],
+      ...(panel.scale === 'log'
+        ? { type: 'log', range: [Math.log10(low) - 0.1, Math.log10(high) + 0.1], tickvals: logTicks(low, high, 3) }
+        : { range: [panel.name === 'entropy' ? 0 : low - margin, high + margin] }),
       nticks: 4,
       anchor: 'x',
     })
@@ -100,7 +121,7 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
       categoryarray: labels,
       range: [shown[0] - 0.5, shown[1] - 0.5],
       anchor: `y${panels.length}`,
-      nticks: 26,
+      nticks: 50,
       tickangle: -60,
       showspikes: true,
       spikemode: 'across',
