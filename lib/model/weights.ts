@@ -110,57 +110,75 @@ function concatenate(parts: Float32Array[]): Float32Array {
   return whole
 }
 
+/** One tensor as a checkpoint stores it, fetched when its turn comes. */
+export interface StoredWeight {
+  name: string
+  shape: number[]
+  load: () => Float32Array
+}
+
 /**
- * The weights as a checkpoint stores them: Hugging Face names, matrices `[out, in]`, float32, one at a time.
+ * The weights as a checkpoint stores them: Hugging Face names, matrices `[out, in]`, float32.
  * Where embedding and head are tied, the head is left out.
  */
-export function* storedWeights(
-  config: ModelConfig,
-  weights: DecoderWeights,
-): Generator<{ name: string; shape: number[]; values: Float32Array }> {
+export function storedWeights(config: ModelConfig, weights: DecoderWeights): StoredWeight[] {
   const { numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
-  const projections = { q: heads * headDim, k: keyValueHeads * headDim, v: keyValueHeads * headDim }
-  const stored = (name: string, tensor: tf.Tensor) => ({
-    name,
-    shape: [...tensor.shape],
-    values: tensor.dataSync() as Float32Array,
-  })
-  const flipped = (name: string, tensor: tf.Tensor) => {
+  const values = (tensor: tf.Tensor) => tensor.dataSync() as Float32Array
+  const flipped = (tensor: tf.Tensor) => {
     const turned = tf.tidy(() => transpose(tensor, [1, 0]))
     try {
-      return stored(name, turned)
+      return values(turned)
     } finally {
       turned.dispose()
     }
   }
-  function* parts(suffix: string, whole: { shape: number[]; values: Float32Array }, prefix: string) {
-    const rowLength = whole.values.length / whole.shape[0]!
-    let row = 0
-    for (const [p, rows] of Object.entries(projections)) {
-      const values = whole.values.slice(row * rowLength, (row + rows) * rowLength)
-      yield { name: `${prefix}${p}_proj.${suffix}`, shape: [rows, ...whole.shape.slice(1)], values }
-      row += rows
-    }
+  const plain = (name: string, tensor: tf.Tensor | null): StoredWeight[] =>
+    tensor ? [{ name, shape: [...tensor.shape], load: () => values(tensor) }] : []
+  const matrix = (name: string, tensor: tf.Tensor): StoredWeight => {
+    const [inputs, outputs] = tensor.shape as [number, number]
+    return { name, shape: [outputs, inputs], load: () => flipped(tensor) }
   }
-  yield stored('model.embed_tokens.weight', weights.embedding)
-  for (const [i, layer] of weights.layers.entries()) {
+  /** Parts of a tensor stacked along its first axis, `width` numbers a row. */
+  const parts = (sizes: [string, number][], load: () => Float32Array, width?: number): StoredWeight[] => {
+    let row = 0
+    return sizes.map(([name, rows]) => {
+      const from = row * (width ?? 1)
+      row += rows
+      const to = row * (width ?? 1)
+      return { name, shape: width === undefined ? [rows] : [rows, width], load: () => load().slice(from, to) }
+    })
+  }
+  const layers = weights.layers.flatMap((layer, i) => {
     const at = `model.layers.${i}.`
     const attention = `${at}self_attn.`
-    yield stored(`${at}input_layernorm.weight`, layer.inputNorm)
-    yield* parts('weight', flipped('', layer.queryKeyValue), attention)
-    if (layer.queryKeyValueBias) yield* parts('bias', stored('', layer.queryKeyValueBias), attention)
-    if (layer.queryKeyNorm) {
-      const values = layer.queryKeyNorm.dataSync() as Float32Array
-      yield { name: `${attention}q_norm.weight`, shape: [headDim], values: values.slice(0, headDim) }
-      yield { name: `${attention}k_norm.weight`, shape: [headDim], values: values.slice(heads * headDim, (heads + 1) * headDim) }
-    }
-    yield flipped(`${attention}o_proj.weight`, layer.output)
-    if (layer.outputBias) yield stored(`${attention}o_proj.bias`, layer.outputBias)
-    yield stored(`${at}post_attention_layernorm.weight`, layer.postAttentionNorm)
-    yield flipped(`${at}mlp.gate_proj.weight`, layer.gate)
-    yield flipped(`${at}mlp.up_proj.weight`, layer.up)
-    yield flipped(`${at}mlp.down_proj.weight`, layer.down)
-  }
-  yield stored('model.norm.weight', weights.finalNorm)
-  if (!config.tieWordEmbeddings) yield stored('lm_head.weight', weights.head)
+    const projections = (kind: string): [string, number][] => [
+      [`${attention}q_proj.${kind}`, heads * headDim],
+      [`${attention}k_proj.${kind}`, keyValueHeads * headDim],
+      [`${attention}v_proj.${kind}`, keyValueHeads * headDim],
+    ]
+    const { queryKeyValueBias: bias, queryKeyNorm: norm } = layer
+    return [
+      ...plain(`${at}input_layernorm.weight`, layer.inputNorm),
+      ...parts(projections('weight'), () => flipped(layer.queryKeyValue), config.hiddenSize),
+      ...(bias ? parts(projections('bias'), () => values(bias)) : []),
+      ...(norm
+        ? [
+            { name: `${attention}q_norm.weight`, shape: [headDim], load: () => values(norm).slice(0, headDim) },
+            { name: `${attention}k_norm.weight`, shape: [headDim], load: () => values(norm).slice(-headDim) },
+          ]
+        : []),
+      matrix(`${attention}o_proj.weight`, layer.output),
+      ...plain(`${attention}o_proj.bias`, layer.outputBias),
+      ...plain(`${at}post_attention_layernorm.weight`, layer.postAttentionNorm),
+      matrix(`${at}mlp.gate_proj.weight`, layer.gate),
+      matrix(`${at}mlp.up_proj.weight`, layer.up),
+      matrix(`${at}mlp.down_proj.weight`, layer.down),
+    ]
+  })
+  return [
+    ...plain('model.embed_tokens.weight', weights.embedding),
+    ...layers,
+    ...plain('model.norm.weight', weights.finalNorm),
+    ...(config.tieWordEmbeddings ? [] : plain('lm_head.weight', weights.head)),
+  ]
 }

@@ -1,0 +1,173 @@
+import { pacer } from '../engine/cooperate'
+import { Scope } from '../engine/scope'
+import { tf } from '../engine/tensorflow'
+import { type RandomStream, randomStream } from '../random/randomStream'
+import { KeyValueCache } from './cache'
+import { decodeStep, forward, logits } from './decoder'
+import type { LanguageModel } from './languageModel'
+import { checkSampling, type SamplingOptions, sampleTokens } from './sampling'
+import { StreamDecoder } from './streamDecoder'
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Most tokens of a response. Default 256. */
+  maxNewTokens?: number
+  /** Ids that end a response. Default: those that the model names. */
+  stopTokens?: readonly number[]
+  /** Texts that end a response; the text returned ends before the first of them. */
+  stopStrings?: readonly string[]
+  /** Same seed, same responses; response i of a call has a stream of its own, whatever else is in the batch. Default 0. */
+  seed?: number
+  /** Called for each token as it is written. */
+  onToken?: (token: GeneratedToken) => void
+  onProgress?: (done: number, total: number, note?: string) => void
+  signal?: AbortSignal
+}
+
+export interface GeneratedToken {
+  /** Index of the prompt in the call. */
+  sequence: number
+  id: number
+  /** Text that this token completes: '' while a character or a possible stop string is incomplete. */
+  text: string
+}
+
+export interface Generation {
+  promptIds: number[]
+  /** Ids of the response, with the stop token if one ended it. */
+  ids: number[]
+  /** Text of the response without special tokens, up to a stop string. */
+  text: string
+  /** Why it ended: a stop token or string, `maxNewTokens`, or the model's context. */
+  stopReason: 'stop-token' | 'stop-string' | 'length' | 'context'
+}
+
+/** A response while it is written. */
+class Response {
+  readonly ids: number[] = []
+  text = ''
+  stopReason: Generation['stopReason'] | null = null
+  private readonly decoder: StreamDecoder | null
+  private emitted = 0
+
+  constructor(
+    private readonly model: LanguageModel,
+    readonly sequence: number,
+    readonly promptIds: number[],
+    readonly stream: RandomStream,
+    private readonly options: { stopTokens: ReadonlySet<number>; stopStrings: readonly string[]; maxNewTokens: number },
+  ) {
+    this.decoder = model.tokenizer && new StreamDecoder(model.tokenizer)
+  }
+
+  /** Takes the next token; returns the text that can be shown now. */
+  push(id: number): string {
+    const { stopTokens, stopStrings, maxNewTokens } = this.options
+    this.ids.push(id)
+    if (stopTokens.has(id)) this.stopReason = 'stop-token'
+    else if (!this.model.tokenizer?.specialTokenIds.has(id)) this.text += this.decoder?.push(id) ?? ''
+    const stops = stopStrings.map((stop) => this.text.indexOf(stop)).filter((at) => at >= 0)
+    if (stops.length > 0) {
+      this.stopReason = 'stop-string'
+      this.text = this.text.slice(0, Math.min(...stops))
+    }
+    if (this.stopReason === null) {
+      if (this.ids.length >= maxNewTokens) this.stopReason = 'length'
+      else if (this.promptIds.length + this.ids.length >= this.model.config.maxPositionEmbeddings) this.stopReason = 'context'
+    }
+    if (this.stopReason !== null && this.stopReason !== 'stop-string') this.text += this.decoder?.end() ?? ''
+    const ready = this.stopReason === null ? this.text.length - this.heldBack() : this.text.length
+    const shown = this.text.slice(this.emitted, Math.max(ready, this.emitted))
+    this.emitted += shown.length
+    return shown
+  }
+
+  result(): Generation {
+    return { promptIds: this.promptIds, ids: this.ids, text: this.text, stopReason: this.stopReason ?? 'length' }
+  }
+
+  /** Characters at the end that may be the beginning of a stop string. */
+  private heldBack(): number {
+    let most = 0
+    for (const stop of this.options.stopStrings) {
+      for (let n = Math.min(stop.length - 1, this.text.length); n > most; n--) {
+        if (this.text.endsWith(stop.slice(0, n))) most = n
+      }
+    }
+    return most
+  }
+}
+
+/**
+ * Writes a response to each prompt, all in one batch: texts (taken verbatim) or ids. Prompts may differ in length; equal ones are read
+ * once. Finished responses leave the batch. Results are in the order of the prompts.
+ * Throws on options out of range, text prompts for a model without tokenizer, prompts that leave no room in the model's context,
+ * and `Interrupted`.
+ */
+export async function generate(
+  model: LanguageModel,
+  prompts: readonly (string | readonly number[])[],
+  options: GenerateOptions = {},
+): Promise<Generation[]> {
+  checkSampling(options)
+  const { maxNewTokens = 256, seed = 0, stopStrings = [] } = options
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens > 0)) {
+    throw new RangeError(`maxNewTokens ${maxNewTokens}; expected a whole number above 0`)
+  }
+  if (stopStrings.includes('')) throw new RangeError('stopStrings has an empty string; leave it out')
+  const stopTokens = new Set(options.stopTokens ?? model.config.eosTokenIds)
+  const responses = prompts.map((prompt, i) => {
+    const ids = typeof prompt === 'string' ? model.encode(prompt) : [...prompt]
+    if (ids.length >= model.config.maxPositionEmbeddings) {
+      throw new RangeError(
+        `prompt ${i} has ${ids.length} tokens, the model's context is ${model.config.maxPositionEmbeddings}: no room for a response`,
+      )
+    }
+    return new Response(model, i, ids, randomStream(seed, i), { stopTokens, stopStrings, maxNewTokens })
+  })
+  if (responses.length === 0) return []
+
+  const pause = pacer(options.signal)
+  const distinct = new Map<string, number>()
+  const prefixes: number[][] = []
+  const prefixOf = responses.map(({ promptIds }) => {
+    const key = promptIds.join()
+    if (!distinct.has(key)) distinct.set(key, prefixes.push(promptIds) - 1)
+    return distinct.get(key)!
+  })
+  const cache = new KeyValueCache(model.config, prefixes.map((p) => p.length))
+  const scope = new Scope()
+  try {
+    const states = scope.keep(await forward(model, prefixes, { cache, signal: options.signal }))
+    const [, N, hidden] = states.shape
+    let last: tf.Tensor2D = scope.keep(
+      tf.tidy(() => {
+        const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
+        return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
+      }),
+    )
+    scope.release(states)
+    if (prefixes.length < responses.length) cache.select(prefixOf)
+
+    let active = responses
+    for (let step = 1; ; step++) {
+      const tokens = tf.tidy(() => sampleTokens(logits(model, last), active.map((r) => r.stream), options))
+      scope.release(last)
+      for (const [i, response] of active.entries()) {
+        const text = response.push(tokens[i]!)
+        options.onToken?.({ sequence: response.sequence, id: tokens[i]!, text })
+      }
+      options.onProgress?.(Math.min(step, maxNewTokens), maxNewTokens, `${active.length} of ${responses.length} being written`)
+      const going = active.flatMap((response, i) => (response.stopReason === null ? [i] : []))
+      if (going.length === 0) break
+      if (going.length < active.length) cache.select(going)
+      active = going.map((i) => active[i]!)
+      last = scope.keep(decodeStep(model, going.map((i) => tokens[i]!), cache))
+      await pause()
+    }
+    options.onProgress?.(maxNewTokens, maxNewTokens, 'written')
+    return responses.map((response) => response.result())
+  } finally {
+    cache.dispose()
+    scope.end()
+  }
+}

@@ -1,0 +1,107 @@
+import { multiply, scalar, softmax } from '../engine/ops'
+import { tf } from '../engine/tensorflow'
+import type { RandomStream } from '../random/randomStream'
+
+export interface SamplingOptions {
+  /** 0 is greedy: always the likeliest token. Default 1. */
+  temperature?: number
+  /** Sample among the k likeliest tokens only. All by default. */
+  topK?: number
+  /** Sample among the likeliest tokens that together reach this probability (after top-k), at least one. Default 1: all. */
+  topP?: number
+}
+
+/** Nucleus sampling looks at this many tokens first; it sorts the whole vocabulary only where they do not suffice. */
+const FIRST_CANDIDATES = 512
+
+/** Throws a RangeError that names the option, its value and what it takes. */
+export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptions): void {
+  if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`temperature ${temperature}; expected a number from 0 (greedy) up`)
+  }
+  if (topK !== undefined && !(Number.isInteger(topK) && topK > 0)) {
+    throw new RangeError(`topK ${topK}; expected a whole number above 0`)
+  }
+  if (!(topP > 0 && topP <= 1)) throw new RangeError(`topP ${topP}; expected a number above 0 and up to 1`)
+}
+
+/**
+ * One token for each row of `logits [rows, vocabulary]`, row i from `streams[i]` alone, so that a row's tokens do not depend on
+ * its neighbours in the batch. Throws if a row's logits are not finite.
+ */
+export function sampleTokens(logits: tf.Tensor2D, streams: readonly RandomStream[], options: SamplingOptions): number[] {
+  const [rows, vocabulary] = logits.shape
+  const { temperature = 1, topP = 1 } = options
+  const topK = Math.min(options.topK ?? vocabulary, vocabulary)
+  if (temperature === 0) {
+    return tf.tidy(() => {
+      const best = Array.from(tf.argMax(logits, 1).dataSync())
+      const values = tf.max(logits, 1).dataSync()
+      values.forEach(checkFinite)
+      return best
+    })
+  }
+  return tf.tidy(() => {
+    const probabilities = softmax(multiply(logits, scalar(1 / temperature))) as tf.Tensor2D
+    const kept = topK < vocabulary ? topK : topP < 1 ? Math.min(FIRST_CANDIDATES, vocabulary) : 0
+    if (kept === 0) {
+      const all = probabilities.dataSync() as Float32Array
+      return streams.map((stream, row) => draw(all.subarray(row * vocabulary, (row + 1) * vocabulary), 1, stream.uniform()))
+    }
+    const candidates = largest(probabilities, kept)
+    return Array.from({ length: rows }, (_, row) => {
+      const chance = streams[row]!.uniform()
+      let { values, indices } = candidates(row)
+      const total = topK < vocabulary ? sum(values) : 1
+      if (topK === vocabulary && sum(values) < topP) {
+        ;({ values, indices } = largest(tf.slice(probabilities, [row, 0], [1, vocabulary]), vocabulary)(0))
+      }
+      return indices[draw(nucleus(values, topP * total), null, chance)]!
+    })
+  })
+}
+
+/** The k largest numbers of each row with their columns, largest first. */
+function largest(matrix: tf.Tensor2D, k: number): (row: number) => { values: Float32Array; indices: Int32Array } {
+  const top = tf.topk(matrix, k)
+  const values = top.values.dataSync() as Float32Array
+  const indices = top.indices.dataSync() as Int32Array
+  return (row) => ({
+    values: values.subarray(row * k, (row + 1) * k),
+    indices: indices.subarray(row * k, (row + 1) * k),
+  })
+}
+
+/** The first numbers of a descending row that together reach `mass`. */
+function nucleus(values: Float32Array, mass: number): Float32Array {
+  let reached = 0
+  for (let i = 0; i < values.length; i++) {
+    reached += values[i]!
+    if (reached >= mass) return values.subarray(0, i + 1)
+  }
+  return values
+}
+
+/** Index drawn in proportion to `weights`; `total` is their sum, computed if null. */
+function draw(weights: Float32Array, total: number | null, chance: number): number {
+  let left = chance * (total ?? sum(weights))
+  checkFinite(left)
+  let last = -1
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i]!
+    if (weight > 0) {
+      last = i
+      left -= weight
+      if (left < 0) return i
+    }
+  }
+  // Rounding can leave a crumb beyond the last token; a row of NaN leaves no token at all.
+  checkFinite(last < 0 ? Number.NaN : last)
+  return last
+}
+
+const sum = (values: Float32Array) => values.reduce((total, value) => total + value, 0)
+
+function checkFinite(value: number): void {
+  if (!Number.isFinite(value)) throw new Error('the model gave logits that are not finite; are its weights damaged?')
+}
