@@ -85,7 +85,6 @@ export function hasManifest(folder: string): boolean {
 export async function downloadModel(name: HubName, options: HubOptions): Promise<string> {
   return withStop(options.signal, async (signal) => {
     try {
-      await mkdir(options.folder, { recursive: true })
       const manifest = await beginDownload(name, options, signal)
       await requireSpace(options.folder, manifest)
       const total = sum(manifest.files)
@@ -299,6 +298,7 @@ async function readManifest(folder: string): Promise<Manifest | null> {
 }
 
 async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  await mkdir(folder, { recursive: true })
   const file = path.join(folder, MANIFEST)
   await writeFile(`${file}.partial`, `${JSON.stringify(manifest, null, 2)}\n`)
   await rename(`${file}.partial`, file)
