@@ -6,5 +6,5 @@ import { InvalidArgument } from './invalidArgument'
  */
 export function shareCount(q: number, n: number): number {
   if (!(q >= 0 && q <= 1)) throw new InvalidArgument(`invalid share ${q}: not in [0, 1]`)
-  return Math.min(n, Math.ceil(q * n - 1e-9))
+  return Math.max(0, Math.ceil(q * n - 1e-9))
 }

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/**
+ * A Llama / Qwen3 decoder in plain 64-bit loops for the tiny reference models: slow, without blocks, batches or caches,
+ * so that what it returns can check the real one. It reads float32 safetensors in one file only.
+ */
+export interface TinyForward {
+  /** `[N][vocabulary]` */
+  logits: number[][]
+  /** `[layer][head][t][s]`, s up to t */
+  attention: number[][][][]
+}
+
+type Matrix = { rows: number; columns: number; values: Float32Array }
+
+export function tinyForward(folder: string, ids: readonly number[]): TinyForward {
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
+  const tensors = readTensors(join(folder, 'model.safetensors'))
+  const tensor = (name: string) => {
+    const found = tensors.get(name)
+    if (!found) throw new Error(`${folder} has no tensor ${name}`)
+    return found
+  }
+  const heads: number = config.num_attention_heads
+  const groupSize = heads / config.num_key_value_heads
+  const size: number = config.head_dim
+  const norm = (x: number[], weight: Matrix) => {
+    const scale = 1 / Math.sqrt(sum(x.map((v) => v * v)) / x.length + config.rms_norm_eps)
+    return x.map((v, i) => v * scale * weight.values[i]!)
+  }
+  const rotate = (x: number[], position: number) =>
+    x.map((v, i) => {
+      const pair = i % (size / 2)
+      const angle = position * config.rope_parameters.rope_theta ** ((-2 * pair) / size)
+      const other = i < size / 2 ? -x[i + size / 2]! : x[i - size / 2]!
+      return v * Math.cos(angle) + other * Math.sin(angle)
+    })
+  const slice = (x: number[], head: number) => x.slice(head * size, (head + 1) * size)
+
+  let hidden = ids.map((id) => row(tensor('model.embed_tokens.weight'), id))
+  const attention: number[][][][] = []
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const at = (name: string) => tensor(`model.layers.${layer}.${name}.weight`)
+    const headNorm = (x: number[], name: string) =>
+      tensors.has(`model.layers.${layer}.self_attn.${name}.weight`) ? norm(x, at(`self_attn.${name}`)) : x
+    const inputs = hidden.map((x) => norm(x, at('input_layernorm')))
+    const queries = inputs.map((x) => project(x, at('self_attn.q_proj')))
+    const keys = inputs.map((x) => project(x, at('self_attn.k_proj')))
+    const values = inputs.map((x) => project(x, at('self_attn.v_proj')))
+    const patterns = Array.from({ length: heads }, (_, head) => {
+      const q = queries.map((x, t) => rotate(headNorm(slice(x, head), 'q_norm'), t))
+      const k = keys.map((x, t) => rotate(headNorm(slice(x, Math.floor(head / groupSize)), 'k_norm'), t))
+      return q.map((query, t) => softmax(k.slice(0, t + 1).map((key) => dot(query, key) / Math.sqrt(size))))
+    })
+    attention.push(patterns)
+    hidden = hidden.map((x, t) => {
+      const mixed = patterns.flatMap((pattern, head) => {
+        const value = values.map((v) => slice(v, Math.floor(head / groupSize)))
+        return Array.from({ length: size }, (_, i) => sum(pattern[t]!.map((weight, s) => weight * value[s]![i]!)))
+      })
+      return add(x, project(mixed, at('self_attn.o_proj')))
+    })
+    hidden = hidden.map((x) => {
+      const input = norm(x, at('post_attention_layernorm'))
+      const gate = project(input, at('mlp.gate_proj')).map((v) => v / (1 + Math.exp(-v)))
+      const up = project(input, at('mlp.up_proj'))
+      return add(
+        x,
+        project(
+          gate.map((v, i) => v * up[i]!),
+          at('mlp.down_proj'),
+        ),
+      )
+    })
+  }
+  const head = config.tie_word_embeddings ? tensor('model.embed_tokens.weight') : tensor('lm_head.weight')
+  return { logits: hidden.map((x) => project(norm(x, tensor('model.norm.weight')), head)), attention }
+}
+
+function readTensors(path: string): Map<string, Matrix> {
+  const file = readFileSync(path)
+  const headerLength = Number(file.readBigUInt64LE(0))
+  const header = JSON.parse(file.subarray(8, 8 + headerLength).toString('utf8'))
+  delete header.__metadata__
+  return new Map(
+    Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>).map(
+      ([name, { dtype, shape, data_offsets }]) => {
+        if (dtype !== 'F32') throw new Error(`${name} is ${dtype}, expected F32`)
+        const bytes = file.subarray(8 + headerLength + data_offsets[0], 8 + headerLength + data_offsets[1])
+        const values = new Float32Array(Uint8Array.from(bytes).buffer)
+        return [name, { rows: shape[0]!, columns: shape[1] ?? 1, values }]
+      },
+    ),
+  )
+}
+
+function row(matrix: Matrix, index: number): number[] {
+  return Array.from(matrix.values.subarray(index * matrix.columns, (index + 1) * matrix.columns))
+}
+
+function project(x: number[], weight: Matrix): number[] {
+  const result = new Array<number>(weight.rows)
+  for (let i = 0; i < weight.rows; i++) {
+    let value = 0
+    for (let j = 0; j < weight.columns; j++) value += weight.values[i * weight.columns + j]! * x[j]!
+    result[i] = value
+  }
+  return result
+}
+
+function softmax(scores: number[]): number[] {
+  const max = Math.max(...scores)
+  const weights = scores.map((score) => Math.exp(score - max))
+  const total = sum(weights)
+  return weights.map((weight) => weight / total)
+}
+
+const sum = (x: number[]) => x.reduce((total, v) => total + v, 0)
+const dot = (x: number[], y: number[]) => x.reduce((total, v, i) => total + v * y[i]!, 0)
+const add = (x: number[], y: number[]) => x.map((v, i) => v + y[i]!)
