@@ -71,7 +71,6 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
       type: 'category',
       categoryorder: 'array',
       categoryarray: names,
-      nticks: 9,
       showline: false,
     }
     axes[`xaxis${panel.axes}`] = axis('attended token', {

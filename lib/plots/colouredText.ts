@@ -1,5 +1,6 @@
 import { percentile, type TextFigure } from './figure'
 import { type PlottedTrace, responseTokens } from './plottedTrace'
+import { isWide } from './textWidth'
 import { COLOURS, FONT_FAMILY } from './theme'
 import { escapeMarkup, visibleToken } from './tokenText'
 
@@ -218,11 +219,7 @@ function paint(background: string): string {
   return parts ? `fill="rgb(${parts[1]},${parts[2]},${parts[3]})" fill-opacity="${parts[4]}"` : `fill="${background}"`
 }
 
-/** Columns that a character takes in a fixed-width font: 2 for East Asian wide characters and emoji. */
+/** Columns that a character takes in a fixed-width font. */
 function cells(character: string): number {
-  return /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|\p{Extended_Pictographic}/u.test(
-    character,
-  )
-    ? 2
-    : 1
+  return isWide(character) ? 2 : 1
 }

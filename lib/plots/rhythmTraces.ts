@@ -121,11 +121,11 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
       categoryarray: labels,
       range: [shown[0] - 0.5, shown[1] - 0.5],
       anchor: `y${panels.length}`,
-      nticks: 50,
       tickangle: -60,
       showspikes: true,
       spikemode: 'across',
-      spikethickness: 1,
+      // -2 leaves one pixel of the line and none of the wide outline that Plotly puts behind it.
+      spikethickness: -2,
       spikedash: 'solid',
       spikecolor: 'rgba(128, 128, 128, 0.6)',
       spikesnap: 'hovered data',
