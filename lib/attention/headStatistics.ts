@@ -48,7 +48,10 @@ export class HeadStatistics implements AttentionObserver {
   constructor(private readonly options: HeadStatisticsOptions) {
     this.layers = options.layers
     this.windows = options.windows ?? [10]
-    this.horizons = options.horizons ?? [[0, null], [10, 100]]
+    this.horizons = options.horizons ?? [
+      [0, null],
+      [10, 100],
+    ]
     for (const window of this.windows) {
       if (!(Number.isInteger(window) && window > 0)) {
         throw new RangeError(`head statistics: window ${window}; expected a whole number of tokens above 0`)
@@ -56,14 +59,19 @@ export class HeadStatistics implements AttentionObserver {
     }
     for (const [low, high] of this.horizons) {
       const sensible = Number.isInteger(low) && low >= 0 && (high === null || (Number.isInteger(high) && high >= low))
-      if (!sensible) throw new RangeError(`head statistics: horizon [${low}, ${high}]; expected 0 <= Hlo <= Hhi, or null for the end`)
+      if (!sensible)
+        throw new RangeError(
+          `head statistics: horizon [${low}, ${high}]; expected 0 <= Hlo <= Hhi, or null for the end`,
+        )
     }
   }
 
   begin({ layers, heads, lengths }: ForwardShape): void {
     const { promptLengths, sentenceStarts } = this.options
     if (promptLengths.length !== lengths.length) {
-      throw new RangeError(`head statistics: ${promptLengths.length} prompt lengths for ${lengths.length} sequences; give one each`)
+      throw new RangeError(
+        `head statistics: ${promptLengths.length} prompt lengths for ${lengths.length} sequences; give one each`,
+      )
     }
     this.observed = [...(this.layers ?? Array.from({ length: layers }, (_, i) => i))].sort((a, b) => a - b)
     for (const layer of this.observed) {
@@ -108,7 +116,8 @@ export class HeadStatistics implements AttentionObserver {
     if (this.options.sentenceStarts) this.addSentences(block, attention, first)
 
     // Rows outside a response add nothing to any sum over rows; what they give per row is not read.
-    const inResponse = ({ prompt, response }: Sums, row: number) => start + row >= prompt && start + row < prompt + response
+    const inResponse = ({ prompt, response }: Sums, row: number) =>
+      start + row >= prompt && start + row < prompt + response
     const partial = this.sums.some((s) => !inResponse(s, 0) || !inResponse(s, rows - 1))
     if (partial) {
       const weights = new Float32Array(batch * heads * rows)
@@ -150,7 +159,10 @@ export class HeadStatistics implements AttentionObserver {
         promptLength: prompt,
         responseLength: response,
         span: Float32Array.from(
-          perSeries(response, (at) => sums.lookback.subarray(at, at + response).reduce((sum, x) => sum + x, 0) / response),
+          perSeries(
+            response,
+            (at) => sums.lookback.subarray(at, at + response).reduce((sum, x) => sum + x, 0) / response,
+          ),
         ),
         lookback: Float32Array.from(sums.lookback),
         waad: this.windows.map((window, i) => ({ window, values: Float32Array.from(sums.waad[i]!) })),
@@ -250,7 +262,9 @@ export class HeadStatistics implements AttentionObserver {
 
   private withoutSink(attention: tf.Tensor): tf.Tensor {
     const keys = attention.shape[2]!
-    const others = this.constant(`others ${keys}`, () => tf.tensor1d(Float32Array.from({ length: keys }, (_, s) => (s === 0 ? 0 : 1))))
+    const others = this.constant(`others ${keys}`, () =>
+      tf.tensor1d(Float32Array.from({ length: keys }, (_, s) => (s === 0 ? 0 : 1))),
+    )
     const rest = multiply(attention, others)
     return execute('DivNoNan', [rest, tf.expandDims(sumOver(rest, 2), 2)])
   }

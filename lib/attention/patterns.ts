@@ -35,7 +35,8 @@ export class AttentionPatterns implements AttentionObserver {
   constructor(options: PatternOptions) {
     this.groups = Object.entries(options.groups)
     for (const [name, heads] of this.groups) {
-      if (heads.length === 0) throw new RangeError(`attention patterns: group '${name}' has no heads; give at least one [layer, head]`)
+      if (heads.length === 0)
+        throw new RangeError(`attention patterns: group '${name}' has no heads; give at least one [layer, head]`)
     }
     this.cells = options.cells ?? 512
     if (!(Number.isInteger(this.cells) && this.cells > 0)) {
@@ -47,7 +48,8 @@ export class AttentionPatterns implements AttentionObserver {
 
   begin({ lengths, layers, heads: perLayer }: ForwardShape): void {
     this.length = lengths[this.sequence] ?? 0
-    if (this.length === 0) throw new RangeError(`attention patterns: no sequence ${this.sequence} in a batch of ${lengths.length}`)
+    if (this.length === 0)
+      throw new RangeError(`attention patterns: no sequence ${this.sequence} in a batch of ${lengths.length}`)
     for (const [name, heads] of this.groups) {
       for (const [layer, head] of heads) {
         if (!(layer >= 0 && layer < layers && head >= 0 && head < perLayer)) {
@@ -68,7 +70,11 @@ export class AttentionPatterns implements AttentionObserver {
     const [, heads, rows, keys] = attention.shape
     const real = Math.min(rows, this.length - rowStart)
     const realKeys = Math.min(keys, this.length)
-    const own = tf.reshape(tf.slice(attention, [this.sequence, 0, 0, 0], [1, heads, real, realKeys]), [heads, real, realKeys])
+    const own = tf.reshape(tf.slice(attention, [this.sequence, 0, 0, 0], [1, heads, real, realKeys]), [
+      heads,
+      real,
+      realKeys,
+    ])
     const firstCell = Math.floor(rowStart / this.tokensPerCell)
     const rowCells = Math.floor((rowStart + real - 1) / this.tokensPerCell) - firstCell + 1
     for (const [name, members] of this.groups) {
@@ -89,7 +95,9 @@ export class AttentionPatterns implements AttentionObserver {
   /** The maps by group name, after the forward pass. */
   results(): Record<string, AttentionMap> {
     const { size, tokensPerCell } = this
-    return Object.fromEntries([...this.maps].map(([name, values]) => [name, { size, tokensPerCell, values: values.slice() }]))
+    return Object.fromEntries(
+      [...this.maps].map(([name, values]) => [name, { size, tokensPerCell, values: values.slice() }]),
+    )
   }
 
   private get tokensPerCell(): number {

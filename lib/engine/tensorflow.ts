@@ -46,12 +46,21 @@ export const flag = (name: string, value: boolean): OpAttribute => ({ name, type
 export const integer = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value })
 
 /** Runs one TensorFlow op on float32 inputs (attribute `T`), outside tfjs's gradient tape. The caller's `tidy` or `Scope` owns the result. */
-export function execute<T extends tf.Tensor = tf.Tensor>(op: string, inputs: tf.Tensor[], ...attributes: OpAttribute[]): T {
+export function execute<T extends tf.Tensor = tf.Tensor>(
+  op: string,
+  inputs: tf.Tensor[],
+  ...attributes: OpAttribute[]
+): T {
   return native.executeSingleOutput(op, [float32, ...attributes], inputs) as T
 }
 
 /** The same for an op with several outputs. */
-export function executeMany(op: string, inputs: tf.Tensor[], outputs: number, ...attributes: OpAttribute[]): tf.Tensor[] {
+export function executeMany(
+  op: string,
+  inputs: tf.Tensor[],
+  outputs: number,
+  ...attributes: OpAttribute[]
+): tf.Tensor[] {
   return native.executeMultipleOutputs(op, [float32, ...attributes], inputs, outputs)
 }
 

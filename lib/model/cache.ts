@@ -39,7 +39,14 @@ export class KeyValueCache {
   /** Takes the prefix's keys and values of the next layer, `[batch, K, tokens, headDim]`; copies them. */
   store(keys: tf.Tensor, values: tf.Tensor): void {
     const held = (source: tf.Tensor) =>
-      this.layerCache(tf.pad(source, [[0, 0], [0, 0], [0, this.capacity - source.shape[2]!], [0, 0]]))
+      this.layerCache(
+        tf.pad(source, [
+          [0, 0],
+          [0, 0],
+          [0, this.capacity - source.shape[2]!],
+          [0, 0],
+        ]),
+      )
     this.keys.push(held(keys))
     this.values.push(held(values))
   }
@@ -86,7 +93,13 @@ export class KeyValueCache {
   private resize(capacity: number): void {
     const more = capacity - this.capacity
     this.capacity = capacity
-    this.replace((blocks) => tf.pad(blocks, [[0, 0], [0, more], [0, 0]]))
+    this.replace((blocks) =>
+      tf.pad(blocks, [
+        [0, 0],
+        [0, more],
+        [0, 0],
+      ]),
+    )
   }
 
   private replace(change: (blocks: tf.Tensor) => tf.Tensor): void {

@@ -1,5 +1,17 @@
 import { pacer } from '../engine/cooperate'
-import { add, batchMatMul, matMul, multiply, rmsNorm, scalar, sigmoid, softmax, split, swapHalves, transpose } from '../engine/ops'
+import {
+  add,
+  batchMatMul,
+  matMul,
+  multiply,
+  rmsNorm,
+  scalar,
+  sigmoid,
+  softmax,
+  split,
+  swapHalves,
+  transpose,
+} from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import type { KeyValueCache } from './cache'
@@ -60,7 +72,10 @@ export async function forward(
   const scope = new Scope()
   try {
     for (const observer of observers) observer.begin?.({ layers: numHiddenLayers, heads: H, lengths })
-    const tables = rotaryTables(config, Array.from({ length: N }, (_, i) => i))
+    const tables = rotaryTables(
+      config,
+      Array.from({ length: N }, (_, i) => i),
+    )
     scope.keep(tables.cos)
     scope.keep(tables.signedSin)
     const mask = scope.keep(causalMask(N, rowsAtOnce))
@@ -192,7 +207,13 @@ function projectHeads(
 }
 
 /** Attention probabilities of query rows `[start, start + rows)` over keys `[0, start + rows)`: `[B · H, rows, keys]`. */
-function attentionBlock(queries: tf.Tensor4D, keysTransposed: tf.Tensor4D, mask: tf.Tensor2D, start: number, rows: number) {
+function attentionBlock(
+  queries: tf.Tensor4D,
+  keysTransposed: tf.Tensor4D,
+  mask: tf.Tensor2D,
+  start: number,
+  rows: number,
+) {
   const [B, H, , D] = queries.shape
   const K = keysTransposed.shape[1]
   const N = keysTransposed.shape[3]

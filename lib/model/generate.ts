@@ -17,6 +17,8 @@ export interface GenerateOptions extends SamplingOptions {
   stopStrings?: readonly string[]
   /** Same seed, same responses; response i of a call has a stream of its own, whatever else is in the batch. Default 0. */
   seed?: number
+  /** Names the stream of each prompt, a whole number; its index by default. With it a prompt's response does not depend on its place. */
+  streams?: readonly number[]
   /** Called for each token as it is written. */
   onToken?: (token: GeneratedToken) => void
   onProgress?: (done: number, total: number, note?: string) => void
@@ -72,7 +74,8 @@ class Response {
     }
     if (this.stopReason === null) {
       if (this.ids.length >= maxNewTokens) this.stopReason = 'length'
-      else if (this.promptIds.length + this.ids.length >= this.model.config.maxPositionEmbeddings) this.stopReason = 'context'
+      else if (this.promptIds.length + this.ids.length >= this.model.config.maxPositionEmbeddings)
+        this.stopReason = 'context'
     }
     if (this.stopReason !== null && this.stopReason !== 'stop-string') this.text += this.decoder?.end() ?? ''
     const ready = this.stopReason === null ? this.text.length - this.heldBack() : this.text.length
@@ -122,7 +125,11 @@ export async function generate(
         `prompt ${i} has ${ids.length} tokens, the model's context is ${model.config.maxPositionEmbeddings}: no room for a response`,
       )
     }
-    return new Response(model, i, ids, randomStream(seed, i), { stopTokens, stopStrings, maxNewTokens })
+    return new Response(model, i, ids, randomStream(seed, options.streams?.[i] ?? i), {
+      stopTokens,
+      stopStrings,
+      maxNewTokens,
+    })
   })
   if (responses.length === 0) return []
 
@@ -134,7 +141,10 @@ export async function generate(
     if (!distinct.has(key)) distinct.set(key, prefixes.push(promptIds) - 1)
     return distinct.get(key)!
   })
-  const cache = new KeyValueCache(model.config, prefixes.map((p) => p.length))
+  const cache = new KeyValueCache(
+    model.config,
+    prefixes.map((p) => p.length),
+  )
   const scope = new Scope()
   try {
     const states = scope.keep(await forward(model, prefixes, { cache, signal: options.signal }))
@@ -150,18 +160,34 @@ export async function generate(
 
     let active = responses
     for (let step = 1; ; step++) {
-      const tokens = tf.tidy(() => sampleTokens(logits(model, last), active.map((r) => r.stream), options))
+      const tokens = tf.tidy(() =>
+        sampleTokens(
+          logits(model, last),
+          active.map((r) => r.stream),
+          options,
+        ),
+      )
       scope.release(last)
       for (const [i, response] of active.entries()) {
         const text = response.push(tokens[i]!)
         options.onToken?.({ sequence: response.sequence, id: tokens[i]!, text })
       }
-      options.onProgress?.(Math.min(step, maxNewTokens), maxNewTokens, `${active.length} of ${responses.length} being written`)
+      options.onProgress?.(
+        Math.min(step, maxNewTokens),
+        maxNewTokens,
+        `${active.length} of ${responses.length} being written`,
+      )
       const going = active.flatMap((response, i) => (response.stopReason === null ? [i] : []))
       if (going.length === 0) break
       if (going.length < active.length) cache.select(going)
       active = going.map((i) => active[i]!)
-      last = scope.keep(decodeStep(model, going.map((i) => tokens[i]!), cache))
+      last = scope.keep(
+        decodeStep(
+          model,
+          going.map((i) => tokens[i]!),
+          cache,
+        ),
+      )
       await pause()
     }
     options.onProgress?.(maxNewTokens, maxNewTokens, 'written')

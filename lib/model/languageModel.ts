@@ -1,5 +1,5 @@
 import { tf } from '../engine/tensorflow'
-import { type ChatMessage, type ChatTemplate, type ChatTemplateOptions, applyChatTemplate } from './chatTemplate'
+import { applyChatTemplate, type ChatMessage, type ChatTemplate, type ChatTemplateOptions } from './chatTemplate'
 import type { ModelConfig } from './config'
 import type { Decoder } from './decoder'
 import type { TextTokenizer } from './tokenizer'
@@ -54,7 +54,9 @@ export class LanguageModel implements Decoder {
 
   private requireTokenizer(): TextTokenizer {
     if (!this.tokenizer) {
-      throw new Error(`${this.name} came without a tokenizer: give ids instead of text, or put tokenizer.json into its folder`)
+      throw new Error(
+        `${this.name} came without a tokenizer: give ids instead of text, or put tokenizer.json into its folder`,
+      )
     }
     return this.tokenizer
   }

@@ -2,14 +2,14 @@ import { statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { randomStream } from '../random/randomStream'
+import { loadChatTemplate } from './chatTemplate'
 import type { ModelConfig } from './config'
 import { expectedTensors } from './expectedTensors'
 import { readGgufMetadata } from './ggufHeader'
 import { tokenizerFromGguf } from './ggufTokenizer'
-import { writeHuggingFaceFolder } from './huggingFaceFolder'
 import { resolveModel } from './hub'
+import { writeHuggingFaceFolder } from './huggingFaceFolder'
 import { LanguageModel } from './languageModel'
-import { loadChatTemplate } from './chatTemplate'
 import { loadTokenizer } from './loadTokenizer'
 import { openWeights } from './openWeights'
 import { readWeights, storedWeights } from './weights'
@@ -28,7 +28,8 @@ const heldModels = (): Map<string, Promise<LanguageModel>> => {
 }
 
 /** What a checkpoint's folder may hold beside weights and config that a saved copy needs to be used as text. */
-const TEXT_FILES = /^(tokenizer.*\.json|special_tokens_map\.json|vocab\.json|merges\.txt|added_tokens\.json|chat_template\..*|generation_config\.json)$/
+const TEXT_FILES =
+  /^(tokenizer.*\.json|special_tokens_map\.json|vocab\.json|merges\.txt|added_tokens\.json|chat_template\..*|generation_config\.json)$/
 
 /**
  * A model by name or path: `smollm2-135m-instruct` (packaged), a Hugging Face folder, a .gguf file, or `owner/name` on the hub
@@ -81,7 +82,9 @@ async function tokenizerIfAny(location: string) {
 
 function lastChange(location: string): number {
   const stats = statSync(location)
-  return stats.isDirectory() ? statSync(path.join(location, 'config.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0 : stats.mtimeMs
+  return stats.isDirectory()
+    ? (statSync(path.join(location, 'config.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0)
+    : stats.mtimeMs
 }
 
 export interface RandomModelOptions {
@@ -118,7 +121,14 @@ export async function randomModel(config: ModelConfig, options: RandomModelOptio
     },
     close: async () => {},
   })
-  return new LanguageModel(`random-${seed}`, config, weights, textFrom?.tokenizer, textFrom?.chatTemplate, textFrom?.location)
+  return new LanguageModel(
+    `random-${seed}`,
+    config,
+    weights,
+    textFrom?.tokenizer,
+    textFrom?.chatTemplate,
+    textFrom?.location,
+  )
 }
 
 export interface SaveOptions {
@@ -147,6 +157,10 @@ async function textFiles(model: LanguageModel): Promise<Record<string, string | 
   const { tokenizerJson, tokenizerConfig } = tokenizerFromGguf(await readGgufMetadata(location), location)
   files['tokenizer.json'] = JSON.stringify({ version: '1.0', truncation: null, padding: null, ...tokenizerJson })
   const template = typeof model.chatTemplate === 'string' ? { chat_template: model.chatTemplate } : {}
-  files['tokenizer_config.json'] = JSON.stringify({ tokenizer_class: 'PreTrainedTokenizerFast', ...tokenizerConfig, ...template }, null, 2)
+  files['tokenizer_config.json'] = JSON.stringify(
+    { tokenizer_class: 'PreTrainedTokenizerFast', ...tokenizerConfig, ...template },
+    null,
+    2,
+  )
   return files
 }

@@ -29,7 +29,11 @@ export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptio
  * One token for each row of `logits [rows, vocabulary]`, row i from `streams[i]` alone, so that a row's tokens do not depend on
  * its neighbours in the batch. Throws if a row's logits are not finite.
  */
-export function sampleTokens(logits: tf.Tensor2D, streams: readonly RandomStream[], options: SamplingOptions): number[] {
+export function sampleTokens(
+  logits: tf.Tensor2D,
+  streams: readonly RandomStream[],
+  options: SamplingOptions,
+): number[] {
   const [rows, vocabulary] = logits.shape
   const { temperature = 1, topP = 1 } = options
   const topK = Math.min(options.topK ?? vocabulary, vocabulary)
@@ -46,7 +50,9 @@ export function sampleTokens(logits: tf.Tensor2D, streams: readonly RandomStream
     const kept = topK < vocabulary ? topK : topP < 1 ? Math.min(FIRST_CANDIDATES, vocabulary) : 0
     if (kept === 0) {
       const all = probabilities.dataSync() as Float32Array
-      return streams.map((stream, row) => draw(all.subarray(row * vocabulary, (row + 1) * vocabulary), 1, stream.uniform()))
+      return streams.map((stream, row) =>
+        draw(all.subarray(row * vocabulary, (row + 1) * vocabulary), 1, stream.uniform()),
+      )
     }
     const candidates = largest(probabilities, kept)
     return Array.from({ length: rows }, (_, row) => {

@@ -76,10 +76,10 @@ export async function readWeights(
         queryKeyNorm:
           norms &&
           scope.keep(
-            tf.tensor2d(
-              concatenate([...Array(heads).fill(norms[0]), ...Array(keyValueHeads).fill(norms[1])]),
-              [heads + keyValueHeads, headDim],
-            ),
+            tf.tensor2d(concatenate([...Array(heads).fill(norms[0]), ...Array(keyValueHeads).fill(norms[1])]), [
+              heads + keyValueHeads,
+              headDim,
+            ]),
           ),
         output: await matrix(`${attention}o_proj.weight`),
         outputBias: await optional(config.outputBias, `${attention}o_proj.bias`),
