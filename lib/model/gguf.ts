@@ -15,7 +15,7 @@ export interface GgufSource extends WeightSource {
   readonly metadata: GgufMetadata
 }
 
-/** Tensors are read and dequantised in pieces of about so many numbers. */
+/** Tensors are read and dequantised in pieces of so many numbers, a multiple of every type's block. */
 const PIECE = 2 ** 20
 const MAX_ELEMENTS = 2 ** 30
 
@@ -74,30 +74,17 @@ async function readTensor(file: RandomAccessFile, tensor: GgufTensor): Promise<F
   const { blockSize, blockBytes } = ggmlTypes.get(tensor.type)!
   const what = `tensor ${quoted(tensor.name)}`
   const values = new Float32Array(tensor.size)
-  const blocks = tensor.size / blockSize
-  const blocksPerPiece = Math.min(blocks, PIECE / blockSize)
-  // While one piece is dequantised, the next is read.
-  const read = async (buffer: Uint8Array, first: number): Promise<Uint8Array> => {
-    const bytes = buffer.subarray(0, Math.min(blocksPerPiece, blocks - first) * blockBytes)
-    await file.read(bytes, tensor.position + first * blockBytes, what)
-    return bytes
+  const range = {
+    position: tensor.position,
+    length: (tensor.size / blockSize) * blockBytes,
+    pieceBytes: (PIECE / blockSize) * blockBytes,
+    what,
   }
-  let spare = new Uint8Array(blocksPerPiece * blockBytes)
-  let other = new Uint8Array(blocks > blocksPerPiece ? spare.length : 0)
-  let pending = read(spare, 0)
-  for (let first = 0; first < blocks; first += blocksPerPiece) {
-    const bytes = await pending
-    const next = first + blocksPerPiece
-    if (next < blocks) pending = read(other, next)
-    const out = values.subarray(first * blockSize, Math.min(next, blocks) * blockSize)
-    try {
-      dequantize(tensor.type, bytes, out, `${file.path}: ${what}`)
-    } catch (error) {
-      await pending.catch(() => undefined)
-      throw error
-    }
-    ;[spare, other] = [other, spare]
-  }
+  await file.readPieces(range, (bytes, done) => {
+    const first = (done / blockBytes) * blockSize
+    const out = values.subarray(first, first + (bytes.length / blockBytes) * blockSize)
+    dequantize(tensor.type, bytes, out, `${file.path}: ${what}`)
+  })
   return values
 }
 

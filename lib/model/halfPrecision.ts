@@ -40,10 +40,15 @@ export function widenBfloat16(from: Uint16Array, to: Float32Array): void {
   for (let i = 0; i < from.length; i++) bits[i] = from[i] << 16
 }
 
-/** Rounds to float16 bits; beyond ±65,504 that is an infinity. */
-export function narrowToFloat16(from: Float32Array, to: Uint16Array): void {
+/** Rounds to float16 bits. Returns false if a finite number became an infinity: those beyond ±65,504 do. */
+export function narrowToFloat16(from: Float32Array, to: Uint16Array): boolean {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length)
-  for (let i = 0; i < from.length; i++) to[i] = float16Bits(bits[i])
+  let inRange = true
+  for (let i = 0; i < from.length; i++) {
+    to[i] = float16Bits(bits[i])
+    if ((to[i] & 0x7fff) === 0x7c00 && (bits[i] & 0x7fffffff) !== 0x7f800000) inRange = false
+  }
+  return inRange
 }
 
 function float16Bits(float32Bits: number): number {
@@ -71,16 +76,18 @@ function float32ToBits(value: number): number {
   return scratchBits[0]
 }
 
-/** Rounds to bfloat16 bits. */
-export function narrowToBfloat16(from: Float32Array, to: Uint16Array): void {
+/** Rounds to bfloat16 bits. Returns false if a finite number became an infinity. */
+export function narrowToBfloat16(from: Float32Array, to: Uint16Array): boolean {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length)
+  let inRange = true
   for (let i = 0; i < from.length; i++) {
-    const float32Bits = bits[i]
-    to[i] =
-      (float32Bits & 0x7fffffff) > 0x7f800000
-        ? (float32Bits >>> 16) | 0x40 // rounding could turn a NaN into an infinity
-        : (float32Bits + 0x7fff + ((float32Bits >>> 16) & 1)) >>> 16
+    const magnitude = bits[i] & 0x7fffffff
+    // Rounding could turn a NaN into an infinity.
+    if (magnitude > 0x7f800000) to[i] = (bits[i] >>> 16) | 0x40
+    else to[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16
+    if (magnitude >= 0x7f7f8000 && magnitude < 0x7f800000) inRange = false
   }
+  return inRange
 }
 
 /** True if no value is NaN or infinite. */

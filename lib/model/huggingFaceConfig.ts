@@ -244,10 +244,16 @@ export function checkModelConfig(config: ModelConfig, source: string): void {
 export type CheckpointDtype = 'float32' | 'float16' | 'bfloat16'
 
 /**
- * The contents of a config.json that transformers 4 and 5 read alike, and `parseHuggingFaceConfig` reads back as it was.
+ * The text of a config.json that transformers 4 and 5 read alike, and `parseHuggingFaceConfig` reads back as it was.
  * Throws CheckpointError for a decoder that no model type of transformers describes.
  */
-export function formatHuggingFaceConfig(config: ModelConfig, dtype: CheckpointDtype): Record<string, unknown> {
+export function formatHuggingFaceConfig(config: ModelConfig, dtype: CheckpointDtype): string {
+  const text = JSON.stringify(configContents(config, dtype), null, 2)
+  // transformers 4 warns if these are written as whole numbers.
+  return `${text.replace(/^( *"(?:\w*factor|rope_theta)": \d+)(,?)$/gm, '$1.0$2')}\n`
+}
+
+function configContents(config: ModelConfig, dtype: CheckpointDtype): Record<string, unknown> {
   const { modelType, ropeTheta, ropeScaling } = config
   if (modelType === 'qwen2' ? !config.qkvBias || config.outputBias : config.qkvBias !== config.outputBias)
     throw new CheckpointError(

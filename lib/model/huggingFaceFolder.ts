@@ -180,7 +180,7 @@ export async function writeHuggingFaceFolder(
     new Map(entries.map(([name, tensor]) => [name, tensor.shape])),
     `the model to be saved as ${target}`,
   )
-  const configText = `${JSON.stringify(formatHuggingFaceConfig(config, dtype), null, 2)}\n`
+  const configText = formatHuggingFaceConfig(config, dtype)
   await checkTarget(target, replace)
 
   await mkdir(path.dirname(target), { recursive: true })

@@ -53,6 +53,38 @@ export class RandomAccessFile {
     }
   }
 
+  /**
+   * Reads `length` bytes in pieces, and hands each to `use` while the next is read. Pieces lie one after the other in
+   * `into`, if it is given; without it they are lent until `use` returns. All but the last have `pieceBytes`.
+   */
+  async readPieces(
+    range: { position: number; length: number; pieceBytes: number; into?: Uint8Array; what: string },
+    use: (bytes: Uint8Array, done: number) => void,
+  ): Promise<void> {
+    const { position, length, pieceBytes, into, what } = range
+    this.checkRange(position, length, what)
+    const size = Math.min(length, pieceBytes)
+    const lent = into ? [] : [new Uint8Array(size), new Uint8Array(length > size ? size : 0)]
+    const start = async (done: number): Promise<Uint8Array> => {
+      const bytes = Math.min(size, length - done)
+      const piece = into ? into.subarray(done, done + bytes) : lent[(done / size) % 2].subarray(0, bytes)
+      await this.read(piece, position + done, what)
+      return piece
+    }
+    let pending = length > 0 ? start(0) : undefined
+    for (let done = 0; pending; done += size) {
+      const piece = await pending
+      pending = done + size < length ? start(done + size) : undefined
+      try {
+        use(piece, done)
+      } catch (error) {
+        // Nothing may still be reading when the file is closed.
+        await pending?.catch(() => undefined)
+        throw error
+      }
+    }
+  }
+
   /** `read`, but holding the thread: for small headers only. */
   readSync(bytes: Uint8Array, position: number, what: string): void {
     this.checkRange(position, bytes.length, what)

@@ -73,8 +73,8 @@ const arrayTypes = {
 const MAX_HEADER_BYTES = 100_000_000
 /** Largest array of V8 in bytes. */
 const MAX_TENSOR_BYTES = 2 ** 32
-/** 16-bit tensors are converted, and lazy ones written, in pieces of this many elements. */
-const PIECE = 4 * 2 ** 20
+/** Tensors are read and converted in pieces of this size. */
+const PIECE_BYTES = 4 * 2 ** 20
 
 interface Entry {
   dtype: SafetensorsDtype
@@ -122,29 +122,7 @@ export class SafetensorsFile {
 
   /** The numbers of a tensor: F16 and BF16 as float32, every other type as it is. NaN and infinities pass. */
   async read(name: string): Promise<SafetensorsArray> {
-    const entry = this.entry(name)
-    const what = `tensor ${quoted(name)}`
-    const ArrayType = arrayTypes[entry.dtype]
-    const widen = entry.dtype === 'F16' ? widenFloat16 : entry.dtype === 'BF16' ? widenBfloat16 : undefined
-    const length = entry.bytes / ArrayType.BYTES_PER_ELEMENT
-    const memory = widen ? length * 4 : entry.bytes
-    if (memory > MAX_TENSOR_BYTES)
-      throw new CheckpointError(
-        `${this.path}: ${what} would take ${memory} bytes of memory; ${MAX_TENSOR_BYTES} are possible`,
-      )
-    if (!widen) {
-      const data = new ArrayType(length)
-      await this.file.read(new Uint8Array(data.buffer), entry.position, what)
-      return data
-    }
-    const data = new Float32Array(length)
-    const piece = new Uint16Array(Math.min(length, PIECE))
-    for (let done = 0; done < length; done += PIECE) {
-      const bits = piece.subarray(0, Math.min(PIECE, length - done))
-      await this.file.read(new Uint8Array(bits.buffer, 0, bits.byteLength), entry.position + done * 2, what)
-      widen(bits, data.subarray(done, done + bits.length))
-    }
-    return data
+    return this.readPieces(name, () => undefined)
   }
 
   /** The numbers of a floating-point tensor as float32. Throws CheckpointError on NaN, infinity or an integer type. */
@@ -154,13 +132,41 @@ export class SafetensorsFile {
       throw new CheckpointError(
         `${this.path}: tensor ${quoted(name)} is of type ${dtype}; expected F32, F16, BF16 or F64`,
       )
-    const stored = await this.read(name)
-    const values = stored instanceof Float32Array ? stored : Float32Array.from(stored as Float64Array)
-    if (!allFinite(values))
-      throw new CheckpointError(
-        `${this.path}: tensor ${quoted(name)} holds NaN or infinity: the file is damaged, or its training diverged`,
-      )
+    const check = (values: Float32Array) => {
+      if (!allFinite(values))
+        throw new CheckpointError(
+          `${this.path}: tensor ${quoted(name)} holds NaN or infinity: the file is damaged, or its training diverged`,
+        )
+    }
+    const stored = await this.readPieces(name, check)
+    if (stored instanceof Float32Array) return stored
+    const values = Float32Array.from(stored as Float64Array)
+    check(values)
     return values
+  }
+
+  /** Reads a tensor; `check` sees its numbers piece by piece, if they are 32-bit or narrower floats. */
+  private async readPieces(name: string, check: (piece: Float32Array) => void): Promise<SafetensorsArray> {
+    const { dtype, position, bytes: length } = this.entry(name)
+    const what = `tensor ${quoted(name)}`
+    const ArrayType = arrayTypes[dtype]
+    const widen = dtype === 'F16' ? widenFloat16 : dtype === 'BF16' ? widenBfloat16 : undefined
+    const memory = widen ? length * 2 : length
+    if (memory > MAX_TENSOR_BYTES)
+      throw new CheckpointError(
+        `${this.path}: ${what} would take ${memory} bytes of memory; ${MAX_TENSOR_BYTES} are possible`,
+      )
+    const data = widen ? new Float32Array(length / 2) : new ArrayType(length / ArrayType.BYTES_PER_ELEMENT)
+    const range = { position, length, pieceBytes: PIECE_BYTES, what }
+    const into = widen ? undefined : new Uint8Array(data.buffer)
+    await this.file.readPieces({ ...range, into }, (bytes, done) => {
+      if (!(data instanceof Float32Array)) return
+      const first = done / ArrayType.BYTES_PER_ELEMENT
+      const piece = data.subarray(first, first + bytes.length / ArrayType.BYTES_PER_ELEMENT)
+      widen?.(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2), piece)
+      check(piece)
+    })
+    return data
   }
 
   async close(): Promise<void> {
@@ -321,23 +327,19 @@ async function writeNarrowed(
   dtype: 'F16' | 'BF16',
   what: string,
 ): Promise<void> {
-  for (let done = 0; done < data.length; done += PIECE) {
-    const piece = data.subarray(done, done + PIECE)
+  const narrow = dtype === 'BF16' ? narrowToBfloat16 : narrowToFloat16
+  for (let done = 0; done < data.length; done += PIECE_BYTES / 2) {
+    const piece = data.subarray(done, done + PIECE_BYTES / 2)
     const narrowed = new Uint16Array(piece.length)
-    if (dtype === 'BF16') narrowToBfloat16(piece, narrowed)
-    else narrowToFloat16(piece, narrowed)
-    const overflow = piece.findIndex(
-      (value, i) => Number.isFinite(value) && (narrowed[i] & 0x7fff) === INFINITY_BITS[dtype],
-    )
-    if (overflow >= 0)
-      throw new CheckpointError(
-        `${what} holds ${piece[overflow]}, which is beyond the range of ${dtype}: store it as F32`,
-      )
+    if (!narrow(piece, narrowed)) {
+      const value = piece.find((number, i) => Number.isFinite(number) && (narrowed[i] & 0x7fff) === infinityBits[dtype])
+      throw new CheckpointError(`${what} holds ${value}, which is beyond the range of ${dtype}: store it as F32`)
+    }
     await write(new Uint8Array(narrowed.buffer))
   }
 }
 
-const INFINITY_BITS = { F16: 0x7c00, BF16: 0x7f80 }
+const infinityBits = { F16: 0x7c00, BF16: 0x7f80 }
 
 function storedDtype(path: string, name: string, tensor: SafetensorsTensor | LazyTensor): SafetensorsDtype {
   const what = `cannot write ${path}: tensor ${quoted(name)}`
