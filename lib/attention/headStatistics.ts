@@ -126,8 +126,8 @@ export class HeadStatistics implements AttentionObserver {
       }
       attention = multiply(attention, tf.tensor3d(weights, [batch * heads, rows, 1]))
     }
-    this.addLookback(attention, start, first)
-    for (const [i, window] of this.windows.entries()) this.addWindow(attention, start, first, i, window)
+    const rowSums = this.addLookback(attention, start, first)
+    for (const [i, window] of this.windows.entries()) this.addWindow(attention, rowSums, start, first, i, window)
     const total = this.columnSums(attention)
     for (const [i, horizon] of this.horizons.entries()) {
       this.addReceived(attention, total, start, first, horizon, (s) => s.fai[i]!)
@@ -176,8 +176,11 @@ export class HeadStatistics implements AttentionObserver {
     })
   }
 
-  /** `sum_s A[t,s] · (t - s)`, with distances from the block's start: absolute positions would lose precision on a GPU. */
-  private addLookback(attention: tf.Tensor, start: number, first: number): void {
+  /**
+   * `sum_s A[t,s] · (t - s)`, with distances from the block's start: absolute positions would lose precision on a GPU.
+   * Returns the sum of each row: 1, or 0 where leaving out the sink left nothing.
+   */
+  private addLookback(attention: tf.Tensor, start: number, first: number): Float32Array {
     const [series, rows, keys] = attention.shape as [number, number, number]
     const distances = this.constant(`distances ${start} ${keys}`, () => {
       const values = new Float32Array(keys * 2)
@@ -188,10 +191,18 @@ export class HeadStatistics implements AttentionObserver {
     this.eachResponseRow(series, rows, start, first, (sequence, at, i, row) => {
       sequence.lookback[at] = sums[i * 2]! + row * sums[i * 2 + 1]!
     })
+    return Float32Array.from({ length: series * rows }, (_, i) => sums[i * 2 + 1]!)
   }
 
-  /** `sum_s A[t,s] · min(t - s, W)`: each row sums to 1, so it is W less what the nearest W keys fall short of it. */
-  private addWindow(attention: tf.Tensor, start: number, first: number, index: number, window: number): void {
+  /** `sum_s A[t,s] · min(t - s, W)`: W times the row's sum, less what the nearest W keys fall short of W. */
+  private addWindow(
+    attention: tf.Tensor,
+    rowSums: Float32Array,
+    start: number,
+    first: number,
+    index: number,
+    window: number,
+  ): void {
     const [series, rows, keys] = attention.shape as [number, number, number]
     const from = Math.max(0, start - window + 1)
     const shortfall = this.constant(`window ${window} ${rows} ${start - from}`, () =>
@@ -199,7 +210,7 @@ export class HeadStatistics implements AttentionObserver {
     )
     const sums = sumOver(multiply(columns(attention, from, keys), shortfall), 2).dataSync()
     this.eachResponseRow(series, rows, start, first, (sequence, at, i) => {
-      sequence.waad[index]![at] = window - sums[i]!
+      sequence.waad[index]![at] = window * rowSums[i]! - sums[i]!
     })
   }
 

@@ -1,6 +1,6 @@
+import { type RandomStream, randomStream } from '../random/randomStream'
 import { InvalidArgument } from '../rhythm/invalidArgument'
 import { type CreditOptions, creditOptions } from './creditOptions'
-import { type RandomStream, randomStream } from './randomStream'
 
 /** What a credit strategy sees of one response: its own tokens only, never padding. All arrays have `length` entries. */
 export interface ResponseRhythm {

@@ -210,3 +210,26 @@ test('nothing is left behind: not after a pass, an error in an observer, or an i
   await assert.rejects(forward(model, [ids], { signal: stopped.signal }), /interrupted: enough/)
   assert.equal(tf.memory().numTensors, held, 'after an abort')
 })
+
+test('a row that looks at the sink alone counts as nothing once the sink is left out', () => {
+  // One head, four tokens, a prompt of one. Row 2 looks at position 0 only.
+  const pattern = [
+    [1, 0, 0, 0],
+    [0.5, 0.5, 0, 0],
+    [1, 0, 0, 0],
+    [0.6, 0.1, 0.3, 0],
+  ]
+  const observer = new HeadStatistics({ promptLengths: [1], windows: [2], horizons: [[1, null]], excludeSink: true })
+  observer.begin({ layers: 1, heads: 1, lengths: [4] })
+  tf.tidy(() => observer.observe({ layer: 0, rowStart: 0, attention: tf.tensor4d([[pattern]]), lengths: [4] }))
+  observer.end()
+  const [series] = observer.results()
+  const close = (actual: ArrayLike<number>, expected: number[]) =>
+    assert.ok(seriesError(actual, expected) < 1e-6, `${[...Array.from(actual)]}`)
+  // Row 3 becomes 0.25 on position 1 (distance 2) and 0.75 on position 2 (distance 1).
+  close(series!.lookback, [0, 0, 1.25])
+  close(series!.waad[0]!.values, [0, 0, 1.25])
+  close(series!.span, [1.25 / 3])
+  // Position 1 is seen by row 2 (nothing) and row 3; position 2 by row 3.
+  close(series!.inbound, [0.125, 0.75, 0])
+})

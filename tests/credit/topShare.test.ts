@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { randomStream } from '../../lib/credit/randomStream'
+import { randomStream } from '../../lib/random/randomStream'
 import { topShare } from '../../lib/credit/topShare'
 
 test('exactly ceil(q n) of the valid tokens, ties to the earlier', () => {

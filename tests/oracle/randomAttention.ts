@@ -1,4 +1,4 @@
-import { randomStream } from '../../lib/credit/randomStream'
+import { randomStream } from '../../lib/random/randomStream'
 
 /** Random causal attention `[t][s]` with rows that sum to 1, some of them peaked, from a seed. */
 export function randomAttention(length: number, seed: number): number[][] {

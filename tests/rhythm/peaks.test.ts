@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { randomStream } from '../../lib/credit/randomStream'
+import { randomStream } from '../../lib/random/randomStream'
 import { localMaxima, peaks, peaksAtShare, populationStd } from '../../lib/rhythm/peaks'
 import { ALL_TRACES, readReference } from '../oracle/reference'
 
