@@ -197,6 +197,28 @@ test('16-bit files hold every finite number of their type', async () => {
   }
 })
 
+test('tensors larger than the pieces they are read in', async () => {
+  const length = 2_500_001
+  // Whole numbers up to 256, which every type holds.
+  const data = Float32Array.from({ length }, (_, i) => (i % 257) - 128)
+  const file = path.join(folder, 'pieces.safetensors')
+  for (const dtype of ['F32', 'F16', 'BF16'] as const) {
+    await writeSafetensors(file, {
+      first: { shape: [1], data: data.subarray(7, 8) },
+      a: { shape: [length], data, dtype },
+    })
+    const source = await SafetensorsFile.open(file)
+    assert.ok(Buffer.from((await source.readFloat32('a')).buffer).equals(Buffer.from(data.buffer)), dtype)
+    await source.close()
+  }
+  const broken = Float32Array.from(data)
+  broken[length - 1] = Infinity
+  await writeSafetensors(file, { a: { shape: [length], data: broken } })
+  const source = await SafetensorsFile.open(file)
+  await assert.rejects(source.readFloat32('a'), /holds NaN or infinity/)
+  await source.close()
+})
+
 test('numbers beyond a 16-bit type are refused, infinities kept', async () => {
   const file = path.join(folder, 'beyond.safetensors')
   const write = (value: number, dtype: 'F16' | 'BF16') =>
