@@ -6,7 +6,8 @@ import { Interrupted, interrupt } from './engine/cooperate'
 import { deviceReport, loadModel, memory } from './index'
 import { progress } from './notebook/progress'
 import type { Horizon } from './rhythm/headSeries'
-import { analysisPrompt, type Problem, readProblems } from './tasks/problems'
+import { type Problem, readProblems } from './tasks/problems'
+import { analysisPrompt } from './traces/analysisPrompt'
 import { generateResponses } from './traces/generateResponses'
 import { ABLATION_HORIZONS, ABLATION_WINDOWS, traceAll } from './traces/traceAll'
 import { readTraceInput } from './traces/traceInput'
@@ -182,7 +183,9 @@ function parseValue(text: string): unknown {
   }
 }
 
-const print = (text: string) => process.stdout.write(`${text}\n`)
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
 
 // The first Ctrl-C stops the work at its next pause, with what is done kept; a second one ends the process.
 let interrupted = false
