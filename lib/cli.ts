@@ -6,8 +6,8 @@ import { Interrupted, interrupt } from './engine/cooperate'
 import { deviceReport, loadModel, memory } from './index'
 import { progress } from './notebook/progress'
 import type { Horizon } from './rhythm/headSeries'
+import { analysisPrompt } from './tasks/analysisPrompt'
 import { type Problem, readProblems } from './tasks/problems'
-import { analysisPrompt } from './traces/analysisPrompt'
 import { generateResponses } from './traces/generateResponses'
 import { ABLATION_HORIZONS, ABLATION_WINDOWS, traceAll } from './traces/traceAll'
 import { readTraceInput } from './traces/traceInput'
@@ -61,7 +61,7 @@ program
     const requests = problems.flatMap((problem: Problem) =>
       Array.from({ length: options.samples }, (_, sample) => ({
         id: options.samples === 1 ? problem.id : `${problem.id}-s${sample}`,
-        prompt: analysisPrompt(model, problem, { plain: options.plain }),
+        prompt: analysisPrompt(model, problem, options.plain ? { plain: true } : {}),
         extra: { problem: problem.id, answer: problem.answer },
       })),
     )
