@@ -39,18 +39,17 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
 
   const labels = (map: CroppedMap) =>
     map.starts.map((start) => {
-      const bin = tokens.slice(start, start + map.binSize).map((token) => visibleToken(token, 14))
+      const bin = tokens.slice(start, start + map.binSize).map((token) => visibleToken(token, 11))
       const text = bin.length < 4 ? bin.join('') : `${bin[0]}…${bin[bin.length - 1]}`
       return `${start - promptLength} ${escapeMarkup(text)}`
     })
   const panels = [
-    { map: local, title: 'Local heads: a sawtooth along the diagonal', axes: '', domain: [0, 0.475] },
-    { map: global, title: 'Global heads: stripes under the anchors', axes: '2', domain: [0.525, 1] },
+    { map: local, title: 'local heads', axes: '', domain: [0, 0.475] },
+    { map: global, title: 'global heads', axes: '2', domain: [0.525, 1] },
   ]
   const data: Figure['data'] = []
   const axes: Record<string, unknown> = {}
   const annotations: object[] = []
-  const panelBottom = 0.3
   for (const panel of panels) {
     const names = labels(panel.map)
     data.push({
@@ -83,7 +82,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
     })
     axes[`yaxis${panel.axes}`] = axis(panel.axes ? null : 'attending token', {
       ...tokenAxis,
-      domain: [panelBottom, 1],
+
       anchor: `x${panel.axes}`,
       range: [names.length - 0.5, -0.5],
       ...(panel.axes ? { matches: 'y', showticklabels: false } : {}),
@@ -101,7 +100,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
     })
   }
 
-  // The colour scale is logarithmic, which Plotly's colour bar cannot show: a strip of its own does.
+  // The colour scale is logarithmic, which Plotly's colour bar cannot show: a strip does.
   const steps = 64
   const logs = Array.from({ length: steps }, (_, i) => Math.log10(low) + (i / (steps - 1)) * Math.log10(high / low))
   data.push({
@@ -116,28 +115,27 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
     showscale: false,
     hoverinfo: 'skip',
   })
-  const ticks = logTicks(low, high)
-  axes.xaxis3 = axis("share of the attending token's attention (%, logarithmic)", {
-    domain: [0.25, 0.75],
+  const ticks = logTicks(low, high, 4)
+  // It lies where the second map is empty: above the diagonal.
+  axes.xaxis3 = axis('attention (%)', {
+    domain: [0.76, 0.995],
     anchor: 'y3',
-    tickvals: ticks.map((tick) => Math.log10(tick)),
-    ticktext: ticks.map((tick, i) => `${i === 0 && tick <= low * 1.001 ? '≤ ' : ''}${tick}`),
+    tickvals: ticks.map((tick) => significant(Math.log10(tick), 5)),
+    ticktext: ticks.map(String),
+    tickangle: 0,
     fixedrange: true,
   })
-  axes.yaxis3 = axis(null, { domain: [0, 0.03], anchor: 'x3', visible: false, fixedrange: true })
+  axes.yaxis3 = axis(null, { domain: [0.9, 0.935], anchor: 'x3', visible: false, fixedrange: true })
 
-  const title =
-    options.title ??
-    (local.binSize > 1
-      ? `Where does each token look? (${local.binSize} × ${local.binSize} tokens a cell)`
-      : 'Where does each token look?')
+  const bin = local.binSize > 1 ? ` (${local.binSize} × ${local.binSize} tokens a cell)` : ''
+  const title = options.title ?? `Where does each token look?${bin}`
   return {
     data,
-    layout: baseLayout(title, 560, {
+    layout: baseLayout(title, 520, {
       ...axes,
       annotations,
       hovermode: 'closest',
-      margin: { l: 76, r: 20, t: 70, b: 50 },
+      margin: { l: 94, r: 20, t: 70, b: 104 },
     }),
     config: CONFIG,
   }

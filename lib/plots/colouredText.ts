@@ -1,6 +1,6 @@
 import { percentile, type TextFigure } from './figure'
 import { type PlottedTrace, responseTokens } from './plottedTrace'
-import { isWide } from './textWidth'
+import { isWide, textWidth } from './textWidth'
 import { COLOURS, FONT_FAMILY } from './theme'
 import { escapeMarkup, visibleToken } from './tokenText'
 
@@ -8,8 +8,6 @@ export interface ColouredTextOptions {
   /** What colours a token's background. Default `waad`. */
   by?: 'waad' | 'fai' | 'receiver'
   title?: string
-  /** Width of the SVG in characters. Default 96. */
-  columns?: number
 }
 
 const SERIES = {
@@ -74,7 +72,7 @@ export function shades(colour: string): Shade[] {
  * percentile of the response (by its logarithm for FAI), and the legend gives the values of each step; hovering shows position, token and value.
  */
 export function colouredText(trace: PlottedTrace, options: ColouredTextOptions = {}): TextFigure {
-  const { by = 'waad', columns = 96 } = options
+  const { by = 'waad' } = options
   const series = SERIES[by]
   if (!series) throw new Error(`invalid by '${by}'; expected 'waad', 'fai' or 'receiver'`)
   const tokens = responseTokens(trace)
@@ -101,7 +99,7 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
 
   return {
     html: html(),
-    svg: svg(),
+    svg,
     plain: `${title} (${number(unwarp(low))} to ${number(unwarp(high))} ${series.unit})\n${tokens.join('')}`,
   }
 
@@ -131,11 +129,15 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
     )
   }
 
-  function svg(): string {
+  function svg(columns = 96): string {
+    if (!(columns >= 20)) throw new Error(`invalid columns ${columns}; expected 20 or more`)
     const advance = 7.2
     const lineHeight = 20
     const left = 12
-    const top = 76
+    const width = Math.round(left * 2 + columns * advance)
+    const titleLines = wrap(title, width - 2 * left, 14)
+    const legendTop = 22 + 18 * titleLines.length
+    const top = legendTop + 56
     const boxes: string[] = []
     const glyphs: string[] = []
     let line = 0
@@ -143,10 +145,12 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
     tokens.forEach((token, i) => {
       const shade = palette[level(values[i])]
       // A token that does not fit goes to the next line whole, and without the space before it.
-      const width = Array.from(token.replace(/\n/g, '↵')).reduce((sum, character) => sum + cells(character), 0)
-      if (column > 0 && column + width > columns) {
+      const length = Array.from(token.replace(/\n/g, '↵')).reduce((sum, character) => sum + cells(character), 0)
+      let text = token.replace(/\r\n/g, '\n')
+      if (column > 0 && column + length > columns) {
         line++
         column = 0
+        if (text.trim()) text = text.replace(/^ +/, '')
       }
       let run = ''
       let start = column
@@ -170,7 +174,7 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
         }
         run = ''
       }
-      for (const character of token.replace(/\r\n/g, '\n')) {
+      for (const character of text) {
         const newLine = character === '\n'
         if (!newLine && column + cells(character) > columns) {
           flush()
@@ -189,16 +193,15 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
       }
       flush()
     })
-    const width = Math.round(left * 2 + columns * advance)
     const height = top + (line + 1) * lineHeight
-    const swatch = 54
+    const swatch = Math.min(54, (width - 2 * left) / palette.length)
     const legend = palette
       .map((shade, i) => {
-        const x = left + 90 + i * swatch
+        const x = left + i * swatch
         const label = i === 0 ? `&lt; ${edges[0]}` : i === palette.length - 1 ? `≥ ${edges[i - 1]}` : edges[i - 1]
         return (
-          `<rect x="${x}" y="34" width="${swatch}" height="18" stroke="#bbbbbb" ${shade.background ? paint(shade.background) : 'fill="none"'}/>` +
-          `<text x="${x + swatch / 2}" y="47" text-anchor="middle"${shade.text ? ` fill="${shade.text}"` : ''}>${label}</text>`
+          `<rect x="${x}" y="${legendTop + 4}" width="${swatch}" height="18" stroke="#bbbbbb" ${shade.background ? paint(shade.background) : 'fill="none"'}/>` +
+          `<text x="${x + swatch / 2}" y="${legendTop + 17}" text-anchor="middle"${shade.text ? ` fill="${shade.text}"` : ''}>${label}</text>`
         )
       })
       .join('')
@@ -206,8 +209,10 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
       `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">` +
       `<rect width="${width}" height="${height}" fill="#ffffff"/>` +
       `<g font-family="${FONT_FAMILY.replace(/"/g, "'")}" font-size="11" fill="#222222">` +
-      `<text x="${left}" y="22" font-size="14">${escapeMarkup(title)}</text>` +
-      `<text x="${left}" y="47">${escapeMarkup(series.name)} (${series.unit})</text>${legend}</g>` +
+      titleLines
+        .map((words, i) => `<text x="${left}" y="${22 + 18 * i}" font-size="14">${escapeMarkup(words)}</text>`)
+        .join('') +
+      `<text x="${left}" y="${legendTop - 1}">${escapeMarkup(series.name)} (${series.unit})</text>${legend}</g>` +
       `${boxes.join('')}<g font-family="'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="12" fill="#222222">${glyphs.join('')}</g></svg>`
     )
   }
@@ -217,6 +222,17 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
 function paint(background: string): string {
   const parts = /^rgba\((\d+), (\d+), (\d+), ([\d.]+)\)$/.exec(background)
   return parts ? `fill="rgb(${parts[1]},${parts[2]},${parts[3]})" fill-opacity="${parts[4]}"` : `fill="${background}"`
+}
+
+/** `text` in lines of at most `width` px at a font size of `size` px. */
+function wrap(text: string, width: number, size: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const longer = `${lines[lines.length - 1]} ${word}`.trim()
+    if (textWidth(longer, size) <= width) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines
 }
 
 /** Columns that a character takes in a fixed-width font. */

@@ -11,8 +11,9 @@ export interface Figure {
 /** Text as a figure: HTML for a notebook, a self-contained SVG for paper, plain text for everything else. */
 export interface TextFigure {
   html: string
-  svg: string
   plain: string
+  /** The picture, `columns` characters wide. Default 96. */
+  svg(columns?: number): string
 }
 
 /** `value` to `digits` significant digits: what a figure shows needs no more, and the saved notebook stays light. */

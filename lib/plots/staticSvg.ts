@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { compactSvg } from './compactSvg'
-import type { Figure } from './figure'
+import type { Figure, PlotlyTrace } from './figure'
 import { HeatmapCanvas } from './heatmapCanvas'
 import { boxInRoot, localBox, type SvgElement, textLength } from './svgGeometry'
 import { NEUTRAL } from './theme'
@@ -84,6 +84,7 @@ export async function staticSvg(figure: Figure, options: StaticSvgOptions = {}):
   try {
     // Plotly writes into what it is given: this is a copy. Its neutral lines, made for both themes, become ink.
     const copy = JSON.parse(JSON.stringify({ data: figure.data, layout }).replaceAll(NEUTRAL, INK)) as Figure
+    for (const trace of copy.data) scaleMarks(trace, Math.min(1, Math.max(0.5, width / 900)))
     const onPaper = { width, height, autosize: false, paper_bgcolor: '#ffffff', plot_bgcolor: '#ffffff' }
     await plotly.newPlot(element, copy.data, { ...copy.layout, ...onPaper }, { staticPlot: true })
     const { documentElement } = new window.DOMParser().parseFromString(
@@ -95,4 +96,13 @@ export async function staticSvg(figure: Figure, options: StaticSvgOptions = {}):
     plotly.purge(element)
     element.remove()
   }
+}
+
+/** Markers and lines of a narrow picture are finer. */
+function scaleMarks(trace: PlotlyTrace, scale: number): void {
+  const marker = trace.marker as { size?: number; line?: { width?: number } } | undefined
+  const line = trace.line as { width?: number } | undefined
+  if (typeof marker?.size === 'number') marker.size *= scale
+  if (typeof marker?.line?.width === 'number') marker.line.width *= scale
+  if (typeof line?.width === 'number') line.width *= Math.max(scale, 0.7)
 }

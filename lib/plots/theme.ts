@@ -83,7 +83,8 @@ export const CONFIG: Record<string, unknown> = {
 /** A horizontal legend between title and plot. */
 export const LEGEND_ABOVE: Record<string, unknown> = {
   orientation: 'h',
-  x: 0,
+  xref: 'container',
+  x: 0.01,
   xanchor: 'left',
   y: 1,
   yanchor: 'bottom',
