@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { type RhythmOptionsInput, rhythmOptions } from './credit/rhythmOptions'
 import { Interrupted, interrupt } from './engine/cooperate'
-import { deviceReport, loadModel, memory } from './index'
+import { deviceReport, loadModel, memory, saveModel } from './index'
 import { progress } from './notebook/progress'
 import type { Horizon } from './rhythm/headSeries'
 import { analysisPrompt } from './tasks/analysisPrompt'
@@ -124,6 +124,22 @@ program
   .option('--options <file>', 'JSON of parameters')
   .option('--set <key=value...>', 'single parameters')
   .action((options) => print(JSON.stringify(rhythmOptions(methodOptions(options), options.preset), null, 2)))
+
+program
+  .command('export')
+  .description('Save a model as a folder in the Hugging Face layout, which transformers opens.')
+  .option('--model <model>', MODEL_HELP, 'smollm2-135m-instruct')
+  .requiredOption('--output <folder>', 'where to save it')
+  .addOption(
+    new Option('--dtype <type>', 'number type of the weights')
+      .choices(['float32', 'float16', 'bfloat16'])
+      .default('float32'),
+  )
+  .option('--replace', 'replace a model folder that is there already', false)
+  .action(async ({ model, output, dtype, replace }) => {
+    await saveModel(await load(model), output, { dtype, replace })
+    print(`${output}: ${model} as ${dtype}`)
+  })
 
 program
   .command('device')
