@@ -1,5 +1,5 @@
 import { type Figure, percentile, significant } from './figure'
-import type { AttentionMap, PlottedTrace } from './plottedTrace'
+import type { PlottedMap, PlottedTrace } from './plottedTrace'
 import { axis, baseLayout, CONFIG, FONT_SIZES, logScale, logTicks } from './theme'
 import { escapeMarkup, visibleToken } from './tokenText'
 
@@ -19,9 +19,7 @@ export interface AttentionMapsOptions {
 export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions = {}): Figure {
   const { maps, tokens } = trace
   if (!maps) {
-    throw new Error(
-      'this trace has no attention maps; trace the response again with maps asked for, or load its series file',
-    )
+    throw new Error('this trace has no attention maps; trace the response again with the option mapCells, like 512')
   }
   const { promptLength } = trace.rhythm
   const responseLength = tokens.length - promptLength
@@ -70,6 +68,7 @@ export function attentionMaps(trace: PlottedTrace, options: AttentionMapsOptions
       type: 'category',
       categoryorder: 'array',
       categoryarray: names,
+      nticks: 13,
       showline: false,
     }
     axes[`xaxis${panel.axes}`] = axis('attended token', {
@@ -149,34 +148,30 @@ interface CroppedMap {
   binSize: number
 }
 
-/** The square from token `first` to token `end` of `map`, with bins joined until it has at most `maxCells` a side. */
-function crop(map: AttentionMap, first: number, end: number, maxCells: number): CroppedMap {
-  if (map.values.length !== map.rows * map.cols) {
-    throw new Error(`an attention map of ${map.rows} x ${map.cols} cells has ${map.values.length} values`)
+/** The square from token `first` to token `end` of `map`, with cells joined until it has at most `maxCells` a side. */
+function crop(map: PlottedMap, first: number, end: number, maxCells: number): CroppedMap {
+  const { size, tokensPerCell, values } = map
+  if (values.length !== size * size) {
+    throw new Error(`an attention map of ${size} x ${size} cells has ${values.length} values`)
   }
-  const firstRow = Math.max(0, Math.ceil((first - map.rowStart) / map.binSize))
-  const endRow = Math.min(map.rows, Math.ceil((end - map.rowStart) / map.binSize))
-  const joined = Math.max(1, Math.ceil((endRow - firstRow) / maxCells))
-  // Rows start at rowStart and columns at 0, so a column's bin may begin up to binSize - 1 tokens before the row's.
-  const column = (row: number) => Math.floor((map.rowStart + row * map.binSize) / map.binSize)
-  const bins = Math.max(0, Math.ceil((endRow - firstRow) / joined))
-  const starts = Array.from({ length: bins }, (_, i) => map.rowStart + (firstRow + i * joined) * map.binSize)
-  const rows = starts.map((_, i) =>
-    Array.from({ length: i + 1 }, (_, j) => {
-      let sum = 0
-      let count = 0
-      for (let row = firstRow + i * joined; row < Math.min(firstRow + (i + 1) * joined, endRow); row++) {
-        for (let key = firstRow + j * joined; key < Math.min(firstRow + (j + 1) * joined, endRow); key++) {
-          // Pairs above the diagonal are no attention at all: they do not count.
-          if (key > row || column(key) >= map.cols) continue
-          sum += map.values[row * map.cols + column(key)]
-          count++
-        }
-      }
-      return count === 0 ? 0 : (100 * sum) / count
-    }),
-  )
-  return { rows, starts, binSize: joined * map.binSize }
+  const from = Math.min(size - 1, Math.ceil(first / tokensPerCell))
+  const to = Math.max(from + 1, Math.min(size, Math.ceil(end / tokensPerCell)))
+  const joined = Math.max(1, Math.ceil((to - from) / maxCells))
+  const corners = Array.from({ length: Math.ceil((to - from) / joined) }, (_, i) => from + i * joined)
+  const mean = (row: number, column: number) => {
+    let sum = 0
+    let count = 0
+    for (let i = row; i < Math.min(row + joined, to); i++) {
+      // Above the diagonal there is no attention: such cells do not count.
+      for (let j = column; j < Math.min(column + joined, i + 1); j++, count++) sum += values[i * size + j]
+    }
+    return (100 * sum) / count
+  }
+  return {
+    rows: corners.map((row, i) => corners.slice(0, i + 1).map((column) => mean(row, column))),
+    starts: corners.map((corner) => corner * tokensPerCell),
+    binSize: joined * tokensPerCell,
+  }
 }
 
 /** `value` to one significant digit, rounded by `round`. */

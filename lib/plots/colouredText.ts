@@ -80,6 +80,9 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
   const raw = by === 'receiver' ? receiver.fai : analysis[by]
   const values = Array.from(raw, (value) => (value === null ? Number.NaN : value * series.scale))
 
+  if (!values.some(Number.isFinite)) {
+    throw new Error(`${series.name} is undefined at every token of this response (${values.length}); colour by 'waad'`)
+  }
   // FAI is skewed: a logarithmic scale gives each of its levels tokens to colour.
   const warp = series.logarithmic ? (value: number) => Math.log10(Math.max(value, 1e-9)) : (value: number) => value
   const unwarp = series.logarithmic ? (value: number) => 10 ** value : (value: number) => value

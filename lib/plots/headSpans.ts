@@ -41,7 +41,7 @@ export function headSpans(trace: PlottedTrace, options: HeadSpansOptions = {}): 
     return {
       type: 'scatter',
       mode: 'markers',
-      name: `${group.name} (${group.heads.length})`,
+      name: `${group.heads.length} ${group.name} heads`,
       x: group.heads.map(x),
       y: group.heads.map((head) => head[1]),
       marker: { symbol: group.symbol, size, color: group.colour, line: { color: '#ffffff', width: 1 } },
@@ -87,7 +87,7 @@ export function headSpans(trace: PlottedTrace, options: HeadSpansOptions = {}): 
     layout: baseLayout(title, Math.round(126 + heads * cell), {
       xaxis: axis('layer', { range: [-0.5, layers - 0.5], dtick: layers > 20 ? 5 : 1, tick0: 0 }),
       yaxis: axis('head', { range: [heads - 0.5, -0.5], dtick: heads > 16 ? 4 : 1, tick0: 0 }),
-      legend: { ...LEGEND_ABOVE, title: { text: 'heads:', side: 'left', font: { size: FONT_SIZES.legend } } },
+      legend: LEGEND_ABOVE,
       hovermode: 'closest',
     }),
     config: CONFIG,

@@ -26,18 +26,18 @@ export interface PlottedBlock {
   fai: ArrayLike<number | null>
   delta: ArrayLike<number | null>
   peaks: Record<string, { waad: number[]; fai: number[] }>
+  credit?: Record<string, number[]>
+  coupling?: { dominated: number[]; introducedBy?: number[] }
 }
 
-/** Mean attention of a group of heads, maybe averaged over square bins of tokens. */
-export interface AttentionMap {
-  /** `[rows, cols]`, row-major: attention from the queries of a row's bin to one key of a column's bin. */
+/** Mean attention of a group of heads over prompt + response, as the observer `patterns` keeps it. */
+export interface PlottedMap {
+  /** Cells on each side. */
+  size: number
+  /** Positions averaged into one cell, along each side. */
+  tokensPerCell: number
+  /** `[size, size]`, row = query, column = key. */
   values: ArrayLike<number>
-  rows: number
-  cols: number
-  /** Position, in prompt + response, of the first row's first token. Columns start at position 0. */
-  rowStart: number
-  /** Tokens in a bin, along rows and columns. */
-  binSize: number
 }
 
 /** What the figures draw: one response's rhythm, its tokens and, for the heat maps, its attention. */
@@ -45,7 +45,7 @@ export interface PlottedTrace {
   rhythm: PlottedRhythm
   /** Text of each token of prompt + response. */
   tokens: readonly string[]
-  maps?: { local: AttentionMap; global: AttentionMap }
+  maps?: { local: PlottedMap; global: PlottedMap } | null
 }
 
 /** Text of each response token. Throws if the tokens are not those of prompt + response. */

@@ -94,9 +94,10 @@ export function rhythmTraces(trace: PlottedTrace, options: RhythmTracesOptions =
       })
     }
     const defined = y.filter((value) => value !== null && (panel.scale === 'linear' || value > 0)) as number[]
-    const low = defined.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
-    const high = defined.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
-    const margin = 0.08 * (high - low)
+    // A response of one token may have nothing to show in a panel.
+    const low = defined.length > 0 ? Math.min(...defined) : 0.1
+    const high = defined.length > 0 ? Math.max(...defined) : 1
+    const margin = 0.08 * (high - low) || 0.5
     axes[i === 0 ? 'yaxis' : `yaxis${i + 1}`] = axis(`${panel.name}<br>(${panel.unit})`, {
       ...GRID_ON,
       domain: [Math.max(0, top - share), top],

@@ -83,8 +83,7 @@ export const CONFIG: Record<string, unknown> = {
 /** A horizontal legend between title and plot. */
 export const LEGEND_ABOVE: Record<string, unknown> = {
   orientation: 'h',
-  xref: 'container',
-  x: 0.01,
+  x: 0,
   xanchor: 'left',
   y: 1,
   yanchor: 'bottom',
