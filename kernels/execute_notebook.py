@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
@@ -55,12 +55,13 @@ def main(source, folder):
     failed = False
     try:
         client.execute()
-    except (CellExecutionError, DeadKernelError) as error:
+    except (CellExecutionError, RuntimeError) as error:  # the latter when the kernel does not start, or dies
         failed = True
-        reason = "the kernel died" if isinstance(error, DeadKernelError) else "it failed"
-        last = begun[-1] if begun else {"source": "", "outputs": []}
-        shown = printed(last).strip()[-4000:] or str(error)
-        tell(error=f"Cell {len(begun)} of {len(code)}: {reason}.\n\n{last['source'].strip()}\n\n{shown}")
+        if begun:
+            shown = printed(begun[-1]).strip()[-4000:] or str(error)
+            tell(error=f"Cell {len(begun)} of {len(code)} failed.\n\n{begun[-1].source.strip()}\n\n{shown}")
+        else:
+            tell(error=f"The kernel did not start: {error}")
 
     for cell in notebook.cells:
         if cell.cell_type == "code":

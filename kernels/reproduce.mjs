@@ -1,7 +1,7 @@
 // `npm run reproduce`: runs the notebooks from top to bottom without a browser and keeps them, executed, as .ipynb and HTML.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 
@@ -47,7 +47,7 @@ export function readRequest(args, { root, variables = process.env }) {
       return { problem: `--parameters must be a JSON object, got ${values.parameters}\n` }
     if (chosen.length > 1) return { problem: `--parameters is for one notebook: name it with --notebook.\n` }
   }
-  return { notebooks: chosen, parameters: values.parameters ?? variables.RHYTHM_PARAMETERS, output: values.output }
+  return { notebooks: chosen, parameters: values.parameters ?? variables.RHYTHM_PARAMETERS, output: resolve(variables.INIT_CWD ?? root, values.output) }
 }
 
 /** Runs one notebook; resolves to `{ code, headlines, files, seconds }`. */
@@ -101,7 +101,7 @@ export async function reproduce(args, place) {
       `\n${name}: ${code === 0 ? `done in ${seconds.toFixed(0)} s` : `FAILED after ${seconds.toFixed(0)} s`}\n`,
     )
     for (const line of headlines) process.stdout.write(`  ${line}\n`)
-    for (const file of files) process.stdout.write(`  ${relative(process.cwd(), file)}\n`)
+    for (const file of files) process.stdout.write(`  ${relative(process.env.INIT_CWD ?? process.cwd(), file)}\n`)
     if (problem) process.stdout.write(`${problem}\n`)
     if (code >= 128) return code
     if (code !== 0) failures++

@@ -93,7 +93,7 @@ const forThisSystem = ({ os, cpu, libc }) =>
 
 export const npmPackages = {
   title: 'npm packages',
-  disk: 700,
+  disk: 900,
   needs: ['npm'],
   stamp: (at) => join(at.root, 'node_modules', '.reasoning-rhythm.json'),
   inputs: ({ root }) => {
@@ -121,7 +121,7 @@ export const npmPackages = {
     const run = child(at, machine, say)
     if (npmPackages.intact(at) && npmMatchesLock(at.root)) return
     const flags = ['--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund']
-    const options = { watch: [join(at.root, 'node_modules'), at.cache], expected: 700 }
+    const options = { watch: [join(at.root, 'node_modules'), at.cache], expected: 860 }
     if (!existsSync(join(at.root, 'package-lock.json')))
       return run('npm install', 'npm', ['install', ...flags], options)
     try {
@@ -195,7 +195,7 @@ const repairScript = (at) => ['-I', join(at.root, 'kernels', 'setup', 'repair.py
 function isWantedPython(at, machine) {
   if (!machine.variables.PYTHON) return true
   const { python } = findPython(machine)
-  return !python || fileIdentity(python.path) === fileIdentity(at.python)
+  return python !== undefined && fileIdentity(python.path) === fileIdentity(at.python)
 }
 
 /** 'cpu' or 'gpu': as asked for now or earlier, else what is installed or what the machine has. */
@@ -213,7 +213,7 @@ const namesIn = (requirements) => [...requirements.matchAll(/^([\w-]+)==/gm)].ma
 
 export const tensorFlow = {
   title: 'TensorFlow and the model SmolLM2-135M-Instruct',
-  disk: (at, machine) => (chooseAccelerator(at, machine) === 'gpu' ? 11_000 : 1900),
+  disk: (at, machine) => (chooseAccelerator(at, machine) === 'gpu' ? 10_500 : 1900),
   needs: [],
   stamp: (at) => join(at.venv, '.reasoning-rhythm', 'tensorflow.json'),
   inputs: (at, machine) => {
@@ -245,7 +245,7 @@ export const tensorFlow = {
     const flags = ['--no-deps', '--no-compile', '--only-binary', ':all:']
     await run(`pip install (${accelerator})`, at.python, ['-I', '-m', 'pip', 'install', ...flags, '-r', file], {
       watch: [at.venv, at.cache],
-      expected: accelerator === 'gpu' ? 10_000 : 1750,
+      expected: accelerator === 'gpu' ? 9700 : 1750,
     })
   },
 }
