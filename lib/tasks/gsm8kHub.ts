@@ -49,7 +49,7 @@ async function download(inRepository: string, file: string, { endpoint, signal }
   const offline = ['1', 'true', 'yes', 'on'].includes((process.env.HF_HUB_OFFLINE ?? '').toLowerCase())
   if (offline) throw notDownloaded(inRepository, file, 'HF_HUB_OFFLINE is set, which forbids it')
   const hub = await import('@huggingface/hub')
-  const hubUrl = (endpoint ?? process.env.HF_ENDPOINT ?? hub.HUB_URL).replace(/\/+$/, '')
+  const hubUrl = (endpoint || process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, '')
 
   // What an interrupt or the caller's signal stops is not a failure of the hub: `pause` throws `Interrupted` for both.
   const pause = pacer(signal)
