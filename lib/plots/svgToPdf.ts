@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { compileFunction } from 'node:vm'
 import { localBox, type SvgElement, textLength } from './svgGeometry'
 
 // biome-ignore-start lint/suspicious/noExplicitAny: jsdom's window and jsPDF's document, whose types belong to a browser
@@ -37,13 +38,22 @@ export async function svgToPdf(svg: string): Promise<Uint8Array> {
   const textWidth = (text: string, mono: boolean, size: number): number =>
     pdf.setFont((mono ? MONO : SANS).family).getStringUnitWidth(text) * size
   await withBrowserGlobals(window, textWidth, async () => {
-    const { svg2pdf } = require('svg2pdf.js') as {
-      svg2pdf(element: object, pdf: object, options: object): Promise<unknown>
-    }
+    const svg2pdf = loadSvg2pdf()
     window.document.body.appendChild(window.document.importNode(root, true))
     await svg2pdf(window.document.body.firstChild, pdf, { x: 0, y: 0, width, height })
   })
   return new Uint8Array(pdf.output('arraybuffer'))
+}
+
+type Svg2pdf = (element: object, pdf: object, options: object) => Promise<unknown>
+
+/** svg2pdf.js is written for CommonJS, but its package.json says `"type": "module"`, so that `require` reads it wrongly. */
+function loadSvg2pdf(): Svg2pdf {
+  const file = require.resolve('svg2pdf.js')
+  const module = { exports: {} as { svg2pdf: Svg2pdf } }
+  const load = compileFunction(readFileSync(file, 'utf8'), ['exports', 'require', 'module'], { filename: file })
+  load(module.exports, require, module)
+  return module.exports.svg2pdf
 }
 
 /** svg2pdf.js measures text and looks for a browser's globals: lends it jsdom's while `work` runs. */
