@@ -119,7 +119,7 @@ export async function forward(
         tf.tidy(() => {
           const joined = attended.length === 1 ? attended[0]! : tf.concat(attended, 2)
           const byToken = tf.reshape(transpose(joined, [0, 2, 1, 3]), [B * N, -1])
-          return add(x, withBias(matMul(byToken, layerWeights.output), layerWeights.outputBias))
+          return add(x, linear(byToken, layerWeights.output, layerWeights.outputBias))
         }),
       )
       scope.release(x, queries, keysTransposed, values, ...attended)
@@ -174,7 +174,7 @@ export function decodeStep(decoder: Decoder, tokens: ArrayLike<number>, cache: K
         const scores = batchMatMul(tf.reshape(q, [B * K, H / K, D]), held.keys, true)
         const attention = softmax(add(scores, mask))
         const attended = tf.reshape(batchMatMul(attention, held.values), [B, H * D])
-        const afterAttention = add(x, withBias(matMul(attended, layerWeights.output), layerWeights.outputBias))
+        const afterAttention = add(x, linear(attended, layerWeights.output, layerWeights.outputBias))
         return gatedMlp(config, layerWeights, afterAttention)
       })
     }
@@ -196,8 +196,8 @@ function projectHeads(
   tables: RotaryTables,
 ): [tf.Tensor, tf.Tensor, tf.Tensor] {
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
-  const projected = matMul(rmsNorm(x, layer.inputNorm, config.rmsNormEps), layer.queryKeyValue)
-  const heads = tf.reshape(withBias(projected, layer.queryKeyValueBias), [...lead, H + 2 * K, D])
+  const normed = rmsNorm(x, layer.inputNorm, config.rmsNormEps)
+  const heads = tf.reshape(linear(normed, layer.queryKeyValue, layer.queryKeyValueBias), [...lead, H + 2 * K, D])
   const axis = lead.length
   let [queriesAndKeys, values] = split(heads, [H + K, K], axis) as [tf.Tensor, tf.Tensor]
   if (layer.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, layer.queryKeyNorm, config.rmsNormEps)
@@ -233,16 +233,28 @@ function attend(attention: tf.Tensor, values: tf.Tensor4D, start: number, rows: 
   return tf.reshape(batchMatMul(tf.reshape(attention, [B * K, (H / K) * rows, keys]), v), [B, H, rows, D])
 }
 
-/** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. */
+/** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. Inside, a column is a token. */
 function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Tensor {
   const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
-  const gate = matMul(normed, layer.gate)
-  const activated = multiply(multiply(gate, sigmoid(gate)), matMul(normed, layer.up))
-  return add(x, matMul(activated, layer.down))
+  const gate = matMul(layer.gate, normed, true)
+  const activated = multiply(multiply(gate, sigmoid(gate)), matMul(layer.up, normed, true))
+  return add(x, columnsToRows(matMul(layer.down, activated)))
 }
 
-function withBias(x: tf.Tensor, bias: tf.Tensor | null): tf.Tensor {
-  return bias ? add(x, bias) : x
+/** From here on, `x · Wᵀ` is as fast as `W · xᵀ`, whose result has to be transposed. */
+const MANY_ROWS = 32
+
+/** `x Wᵀ + bias`: `[rows, in]` and `W [out, in]` to `[rows, out]`. */
+function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null): tf.Tensor {
+  const rows = x.shape[0]!
+  const product = rows < MANY_ROWS ? columnsToRows(matMul(weight, x, true)) : matMul(x, weight, true)
+  return bias ? add(product, bias) : product
+}
+
+/** `[out, rows]` to `[rows, out]`. */
+function columnsToRows(x: tf.Tensor): tf.Tensor {
+  const [out, rows] = x.shape as [number, number]
+  return rows === 1 ? tf.reshape(x, [1, out]) : transpose(x, [1, 0])
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {

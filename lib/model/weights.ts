@@ -1,13 +1,15 @@
-import { transpose } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 import type { WeightSource } from './weightSource'
 
-/** Weights of one decoder layer. Matrices are `[in, out]`, the orientation that decodes fastest; `H` heads, `K` key-value heads, `D` = headDim. */
+/**
+ * Weights of one decoder layer. Matrices are `[out, in]` as checkpoints store them, which also is the orientation that decodes
+ * fastest (`W · xᵀ`); `H` heads, `K` key-value heads, `D` = headDim.
+ */
 export interface LayerWeights {
   inputNorm: tf.Tensor
-  /** Queries, keys and values side by side: `[hidden, (H + 2K) · D]`. */
+  /** Queries, keys and values stacked: `[(H + 2K) · D, hidden]`. */
   queryKeyValue: tf.Tensor
   queryKeyValueBias: tf.Tensor | null
   /** RMSNorm weight of each query and key head, `[H + K, D]` (Qwen3). */
@@ -47,12 +49,12 @@ export async function readWeights(
   const scope = new Scope()
   const vector = async (name: string) => scope.keep(tf.tensor1d(await source.read(name)))
   const optional = (present: boolean, name: string) => (present ? vector(name) : Promise.resolve(null))
-  // Stored as [out, in]; several matrices with the same input are stacked along their outputs first.
+  // Several matrices with the same input are stacked along their outputs.
   const matrix = async (...names: string[]) => {
     const parts = await Promise.all(names.map((name) => source.read(name)))
     const columns = source.shape(names[0]!)[1]!
-    const stored = parts.length === 1 ? parts[0]! : concatenate(parts)
-    return scope.keep(tf.tidy(() => transpose(tf.tensor2d(stored, [stored.length / columns, columns]), [1, 0])))
+    const stacked = parts.length === 1 ? parts[0]! : concatenate(parts)
+    return scope.keep(tf.tensor2d(stacked, [stacked.length / columns, columns]))
   }
   const embeddingLike = async (name: string) =>
     scope.keep(tf.tensor2d(await source.read(name), [config.vocabSize, config.hiddenSize]))
@@ -118,26 +120,14 @@ export interface StoredWeight {
 }
 
 /**
- * The weights as a checkpoint stores them: Hugging Face names, matrices `[out, in]`, float32.
+ * The weights as a checkpoint stores them: Hugging Face names, float32.
  * Where embedding and head are tied, the head is left out.
  */
 export function storedWeights(config: ModelConfig, weights: DecoderWeights): StoredWeight[] {
   const { numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
   const values = (tensor: tf.Tensor) => tensor.dataSync() as Float32Array
-  const flipped = (tensor: tf.Tensor) => {
-    const turned = tf.tidy(() => transpose(tensor, [1, 0]))
-    try {
-      return values(turned)
-    } finally {
-      turned.dispose()
-    }
-  }
   const plain = (name: string, tensor: tf.Tensor | null): StoredWeight[] =>
     tensor ? [{ name, shape: [...tensor.shape], load: () => values(tensor) }] : []
-  const matrix = (name: string, tensor: tf.Tensor): StoredWeight => {
-    const [inputs, outputs] = tensor.shape as [number, number]
-    return { name, shape: [outputs, inputs], load: () => flipped(tensor) }
-  }
   /** Parts of a tensor stacked along its first axis, `width` numbers a row. */
   const parts = (sizes: [string, number][], load: () => Float32Array, width?: number): StoredWeight[] => {
     let row = 0
@@ -159,7 +149,7 @@ export function storedWeights(config: ModelConfig, weights: DecoderWeights): Sto
     const { queryKeyValueBias: bias, queryKeyNorm: norm } = layer
     return [
       ...plain(`${at}input_layernorm.weight`, layer.inputNorm),
-      ...parts(projections('weight'), () => flipped(layer.queryKeyValue), config.hiddenSize),
+      ...parts(projections('weight'), () => values(layer.queryKeyValue), config.hiddenSize),
       ...(bias ? parts(projections('bias'), () => values(bias)) : []),
       ...(norm
         ? [
@@ -167,12 +157,12 @@ export function storedWeights(config: ModelConfig, weights: DecoderWeights): Sto
             { name: `${attention}k_norm.weight`, shape: [headDim], load: () => values(norm).slice(-headDim) },
           ]
         : []),
-      matrix(`${attention}o_proj.weight`, layer.output),
+      ...plain(`${attention}o_proj.weight`, layer.output),
       ...plain(`${attention}o_proj.bias`, layer.outputBias),
       ...plain(`${at}post_attention_layernorm.weight`, layer.postAttentionNorm),
-      matrix(`${at}mlp.gate_proj.weight`, layer.gate),
-      matrix(`${at}mlp.up_proj.weight`, layer.up),
-      matrix(`${at}mlp.down_proj.weight`, layer.down),
+      ...plain(`${at}mlp.gate_proj.weight`, layer.gate),
+      ...plain(`${at}mlp.up_proj.weight`, layer.up),
+      ...plain(`${at}mlp.down_proj.weight`, layer.down),
     ]
   })
   return [
