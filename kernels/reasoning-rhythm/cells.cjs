@@ -1,3 +1,5 @@
+'use strict'
+
 // One cell from start to end: its errors reach the notebook as errors, and nothing that it started fails unseen.
 const vm = require('node:vm')
 const { countInterrupt, guardTensorScopes } = require('./interrupts.cjs')

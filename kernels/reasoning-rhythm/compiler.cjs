@@ -1,3 +1,5 @@
+'use strict'
+
 // tslab's compiler: watching that works, and the way back from compiled code to the lines that the user wrote.
 const { SourceMap } = require('node:module')
 

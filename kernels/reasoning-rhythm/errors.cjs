@@ -1,3 +1,5 @@
+'use strict'
+
 // Errors as a notebook shows them: what happened, and the lines of the user's own code and of the library where it did.
 const fs = require('node:fs')
 const { SourceMap } = require('node:module')
@@ -23,7 +25,10 @@ function cellFrame([, name, number, line, column]) {
   const known = cells.get(Number(number))
   const found = known?.line(line - 1, column - 1)
   const where = found === undefined ? `cell [${number}]` : `cell [${number}], line ${found + 1}`
-  const caller = name.replace(/^async /, '').trim()
+  const caller = name
+    .replace(/^async /, '')
+    .replace(/^(Proxy|Object)\./, '')
+    .trim()
   const inside = caller === '' || caller === 'async' ? '' : `, in ${caller}`
   return `    at ${where}${inside}:  ${known?.lines[found]?.trim() ?? ''}`.trimEnd()
 }

@@ -1,3 +1,5 @@
+'use strict'
+
 // lib/engine/cooperate.ts compares this counter before and after each pause, and stops when it moved.
 const slot = Symbol.for('reasoning-rhythm.interrupts')
 

@@ -1,3 +1,5 @@
+'use strict'
+
 // Output on its way to the notebook: nothing is lost, and a burst of short lines travels as a few messages.
 
 /** Writes that pass at once within one window; what comes beyond them is gathered until the window ends. */
@@ -11,11 +13,14 @@ const GATHERED_CHARACTERS = 1 << 16
  */
 function sendAtOnce(Socket) {
   const { bind } = Socket.prototype
-  Socket.prototype.bind = function (address) {
-    this.sendHighWaterMark = 0
-    this.sendTimeout = 0
-    return bind.call(this, address)
-  }
+  // The native method is read-only.
+  Object.defineProperty(Socket.prototype, 'bind', {
+    value(address) {
+      this.sendHighWaterMark = 0
+      this.sendTimeout = 0
+      return bind.call(this, address)
+    },
+  })
 }
 
 /** Wraps a cell's `writeStream(name, text)`. */

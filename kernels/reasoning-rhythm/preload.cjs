@@ -1,3 +1,5 @@
+'use strict'
+
 // Loaded by Node before tslab's kernel (kernel.json): cures what tslab gets wrong, see the section on the kernel in environment.md.
 const fs = require('node:fs')
 const { createRequire } = require('node:module')

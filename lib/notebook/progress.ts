@@ -1,5 +1,5 @@
 import { Interrupted } from '../engine/cooperate'
-import { escapeHtml } from './escapeHtml'
+import { escapeMarkup } from '../plots/tokenText'
 import { interruptCount, kernelState } from './kernelState'
 import { tslabHost } from './tslabHost'
 
@@ -82,11 +82,11 @@ export function progressHtml(view: ProgressView): string {
     finished: 'var(--jp-success-color1, #388e3c)',
     stopped: 'var(--jp-warn-color1, #f57c00)',
   }[view.state]
-  const words = escapeHtml(progressWords(view))
+  const words = escapeMarkup(progressWords(view))
   return (
     `<div style="display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.75em; font-variant-numeric: tabular-nums">` +
-    `<span>${escapeHtml(view.label)}</span>` +
-    `<div role="progressbar" aria-label="${escapeHtml(view.label)}" aria-valuemin="0" aria-valuemax="100" aria-valuenow="${percent}" ` +
+    `<span>${escapeMarkup(view.label)}</span>` +
+    `<div role="progressbar" aria-label="${escapeMarkup(view.label)}" aria-valuemin="0" aria-valuemax="100" aria-valuenow="${percent}" ` +
     `aria-valuetext="${words}" style="width: 16em; height: 0.6em; border-radius: 0.3em; overflow: hidden; background-color: rgba(128, 128, 128, 0.3)">` +
     `<div style="width: ${percent}%; height: 100%; background-color: ${colour}"></div></div>` +
     `<span>${words}</span></div>`

@@ -1,4 +1,4 @@
-import { escapeHtml } from './escapeHtml'
+import { escapeMarkup } from '../plots/tokenText'
 import { tslabHost } from './tslabHost'
 
 /** One more piece of text, of the sequence with this number in its batch; fits what `generate` hands to `onToken`. */
@@ -17,7 +17,7 @@ export interface TextStream {
 const REDRAW_MS = 150
 
 function html(texts: string[]): string {
-  const block = (text: string) => `<div style="white-space: pre-wrap; max-width: 80ch">${escapeHtml(text)}</div>`
+  const block = (text: string) => `<div style="white-space: pre-wrap; max-width: 80ch">${escapeMarkup(text)}</div>`
   if (texts.length === 1) return block(texts[0]!)
   return `<ol start="0">${texts.map((text) => `<li>${block(text)}</li>`).join('')}</ol>`
 }

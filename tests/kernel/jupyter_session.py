@@ -9,13 +9,14 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from queue import Empty
 
 from jupyter_client.manager import KernelManager
 
-TIMEOUT = 8
+TIMEOUT = 30
 
 
 def brief(message):
@@ -23,9 +24,12 @@ def brief(message):
 
 
 class Session:
+    manager = None
+
     def start(self, cwd, env):
         self.manager = KernelManager(kernel_name="reasoning-rhythm")
-        self.manager.start_kernel(cwd=cwd, env={**os.environ, **env})
+        # Node makes an inherited output non-blocking, for us too, and long answers would be cut.
+        self.manager.start_kernel(cwd=cwd, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=TIMEOUT)
@@ -62,6 +66,8 @@ class Session:
                 answer["completion_seconds"] = time.monotonic() - asked
                 complete_on = None
             if interrupt_on and interrupt_on in text:
+                # Node loses a signal that comes in the millisecond in which it hands over from the cell's first stretch.
+                time.sleep(0.1)
                 interrupted = time.monotonic()
                 self.manager.interrupt_kernel()
                 interrupt_on = None
@@ -93,6 +99,7 @@ class Session:
         started = time.monotonic()
         self.client.stop_channels()
         self.manager.shutdown_kernel()
+        self.manager = None
         return {"seconds": time.monotonic() - started}
 
 
@@ -104,3 +111,7 @@ for line in sys.stdin:
     except Exception as error:
         answer = {"failed": f"{request}: {type(error).__name__}: {error}"}
     print(json.dumps(answer), flush=True)
+
+# The test ended without a word.
+if session.manager:
+    session.manager.shutdown_kernel(now=True)
