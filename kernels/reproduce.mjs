@@ -47,7 +47,11 @@ export function readRequest(args, { root, variables = process.env }) {
       return { problem: `--parameters must be a JSON object, got ${values.parameters}\n` }
     if (chosen.length > 1) return { problem: `--parameters is for one notebook: name it with --notebook.\n` }
   }
-  return { notebooks: chosen, parameters: values.parameters ?? variables.RHYTHM_PARAMETERS, output: resolve(variables.INIT_CWD ?? root, values.output) }
+  return {
+    notebooks: chosen,
+    parameters: values.parameters ?? variables.RHYTHM_PARAMETERS,
+    output: resolve(variables.INIT_CWD ?? root, values.output),
+  }
 }
 
 /** Runs one notebook; resolves to `{ code, headlines, files, seconds }`. */
