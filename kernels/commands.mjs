@@ -74,7 +74,15 @@ async function runTests(files, flags = []) {
     process.stderr.write('No test file (tests/**/*.test.ts) is there.\n')
     return 1
   }
-  const args = ['--import', 'tsx', '--test', '--test-reporter=spec', '--test-reporter-destination=stdout', ...flags]
+  const args = [
+    '--import',
+    'tsx',
+    '--test',
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    '--test-timeout=300000',
+    ...flags,
+  ]
   return runProgram(process.execPath, [...args, ...files], { env: jupyterEnvironment() })
 }
 
