@@ -10,6 +10,7 @@ const { describeError, describeDiagnostics, rememberCell } = require('./errors.c
 const GRACE_MS = 1000
 /** How long after a failure cells that were already on their way are aborted. */
 const ABORT_MS = 30
+const IN_BACKGROUND = 'A promise that no cell awaits failed, or a callback threw:'
 const publish = Symbol('publish')
 const kernelSlot = Symbol.for('reasoning-rhythm.kernel')
 
@@ -106,11 +107,14 @@ function wrapExecutor(createExecutor) {
       } else if (!ok) {
         failure = describeDiagnostics(diagnostics, source)
       } else if (cell.background.length > 0) {
-        failure = describeError(cell.background[0], 'A promise that no cell awaits failed, or a callback threw:')
+        failure = describeError(cell.background.shift(), IN_BACKGROUND)
         ok = false
       } else if (diagnostics.length > 0) {
         // A %%module cell is kept in spite of its errors.
         process.stderr.write(`${describeDiagnostics(diagnostics, source).traceback.join('\n')}\n`)
+      }
+      if (!ok) {
+        for (const error of cell.background) failure.traceback.push(...describeError(error, IN_BACKGROUND).traceback)
       }
       cell.state = ok ? 'ok' : 'failed'
       return ok
@@ -123,10 +127,7 @@ function wrapExecutor(createExecutor) {
 function reportBackground(error) {
   if (isInterrupt(error)) return
   if (cell?.state === 'running') cell.background.push(error)
-  else
-    process.stderr.write(
-      `${describeError(error, 'A promise that no cell awaits failed, or a callback threw:').traceback.join('\n')}\n`,
-    )
+  else process.stderr.write(`${describeError(error, IN_BACKGROUND).traceback.join('\n')}\n`)
 }
 
 function repairCells(tslab) {

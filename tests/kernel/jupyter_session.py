@@ -16,7 +16,7 @@ from queue import Empty
 
 from jupyter_client.manager import KernelManager
 
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 def brief(message):
@@ -47,8 +47,16 @@ class Session:
         outputs = []
         text = ""
         answer = {}
+        interrupted = None
         while True:
-            message = self.client.get_iopub_msg(timeout=TIMEOUT)
+            try:
+                message = self.client.get_iopub_msg(timeout=TIMEOUT if interrupted is None else 3)
+            except Empty:
+                # Node loses a signal that comes in the moment in which it hands over from the cell's first stretch.
+                if interrupted is None or time.monotonic() - interrupted > TIMEOUT:
+                    raise
+                self.manager.interrupt_kernel()
+                continue
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             content = message["content"]
@@ -66,14 +74,13 @@ class Session:
                 answer["completion_seconds"] = time.monotonic() - asked
                 complete_on = None
             if interrupt_on and interrupt_on in text:
-                # Node loses a signal that comes in the millisecond in which it hands over from the cell's first stretch.
                 time.sleep(0.1)
                 interrupted = time.monotonic()
                 self.manager.interrupt_kernel()
                 interrupt_on = None
         ended = time.monotonic()
         answer["seconds"] = ended - started
-        if "interrupted" in locals():
+        if interrupted is not None:
             answer["seconds_after_interrupt"] = ended - interrupted
         answer["reply"] = self.reply_to(message_id)
         answer["outputs"] = outputs
