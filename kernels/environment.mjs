@@ -8,6 +8,8 @@ export const tensorFlowVariables = {
   // On a GPU, memory is taken as it is needed, by CUDA's own pooling allocator, which fragments less. No effect on a CPU.
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   TF_GPU_ALLOCATOR: 'cuda_malloc_async',
+  // Large blocks in huge pages: weights are read up to a half faster, and fresh memory costs fewer page faults.
+  GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
 }
 
 /** The variables for a child process, beside and below those of `parent`. */

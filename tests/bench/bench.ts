@@ -1,0 +1,80 @@
+/**
+ * `npm run bench`: how long the library takes for SmolLM2 in float32, and how much memory, each piece in fresh processes.
+ * `--peer PYTHON MODEL` runs the same work in PyTorch in turn (ours, theirs, ours, theirs, …) and prints median ratios;
+ * MODEL is a folder made with `npm run -s rhythm -- export --output MODEL`.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { Command } from 'commander'
+
+interface Measurement {
+  seconds: number
+  peakMegabytes: number
+}
+
+const WORK = [
+  { name: 'load', title: 'load the model' },
+  ...[512, 2048, 8192].map((n) => ({ name: `forward-${n}`, title: `forward, ${n} tokens` })),
+  ...[512, 2048, 8192].map((n) => ({
+    name: `statistics-${n}`,
+    title: `the same with all layers' head statistics, ${n} tokens`,
+  })),
+  ...[1, 8].map((n) => ({
+    name: `decode-${n}`,
+    title: `greedy decoding, batch ${n} (64 + 128 tokens)`,
+    tokens: n * 128,
+  })),
+]
+/** PyTorch keeps every pattern: 8,192 tokens would need 72 GB. */
+const NOT_FOR_PEER = new Set(['statistics-8192'])
+
+const program = new Command('bench')
+  .option('--peer <python...>', 'PYTHON MODEL: a Python with torch and transformers, and a model folder')
+  .option('--pairs <n>', 'measurements of each piece of work', (text) => Math.max(1, Number(text)), 0)
+  .option('--only <text>', 'only the work whose name contains this')
+  .parse()
+const options = program.opts<{ peer?: string[]; pairs: number; only?: string }>()
+if (options.peer && options.peer.length !== 2) program.error('--peer takes two values: PYTHON MODEL')
+const runs = options.pairs || (options.peer ? 5 : 3)
+
+function run(command: string, args: string[]): Measurement {
+  const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8' })
+  const line = stdout.trim().split('\n').at(-1)
+  if (status !== 0 || !line) throw new Error(`${command} ${args.join(' ')} failed (${status}):\n${stderr.slice(-2000)}`)
+  return JSON.parse(line) as Measurement
+}
+const ours = (name: string) => run(process.execPath, ['--import', 'tsx', join(__dirname, 'workloads.ts'), name])
+const theirs = (name: string) => run(options.peer![0]!, [join(__dirname, 'peer.py'), options.peer![1]!, name])
+const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
+const print = (text: string) => process.stdout.write(`${text}\n`)
+
+print(
+  `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}, SmolLM2-135M-Instruct in float32`,
+)
+print(
+  `median of ${runs} fresh processes${options.peer ? '; ratio = ours / PyTorch, pair by pair: below 1 is faster or smaller' : ''}\n`,
+)
+const plain = new Map<string, number>()
+for (const { name, title, ...rest } of WORK) {
+  if (options.only && !name.includes(options.only)) continue
+  const withPeer = options.peer !== undefined && !NOT_FOR_PEER.has(name)
+  const pairs = Array.from({ length: runs }, () => ({ own: ours(name), peer: withPeer ? theirs(name) : null }))
+  const seconds = median(pairs.map(({ own }) => own.seconds))
+  const parts = [`${seconds.toFixed(2)} s`]
+  if ('tokens' in rest) parts.push(`${(rest.tokens / seconds).toFixed(1)} tokens/s`)
+  parts.push(`peak ${Math.round(median(pairs.map(({ own }) => own.peakMegabytes)))} MB`)
+  if (name.startsWith('forward-')) plain.set(name.slice(8), seconds)
+  const base = name.startsWith('statistics-') ? plain.get(name.slice(11)) : undefined
+  if (base) parts.push(`${((seconds / base - 1) * 100).toFixed(1)} % over the plain pass`)
+  if (withPeer) {
+    const ratio = (what: keyof Measurement) => median(pairs.map(({ own, peer }) => own[what] / peer![what])).toFixed(2)
+    const peerSeconds = median(pairs.map(({ peer }) => peer!.seconds)).toFixed(2)
+    const peerPeak = Math.round(median(pairs.map(({ peer }) => peer!.peakMegabytes)))
+    parts.push(
+      `PyTorch ${peerSeconds} s, ${peerPeak} MB`,
+      `ratio ${ratio('seconds')} time, ${ratio('peakMegabytes')} memory`,
+    )
+  }
+  print(`${title}: ${parts.join(', ')}`)
+}
