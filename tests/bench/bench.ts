@@ -13,7 +13,14 @@ interface Measurement {
   peakMegabytes: number
 }
 
-const WORK = [
+interface Work {
+  name: string
+  title: string
+  /** Tokens written, for a rate. */
+  tokens?: number
+}
+
+const WORK: Work[] = [
   { name: 'load', title: 'load the model' },
   ...[512, 2048, 8192].map((n) => ({ name: `forward-${n}`, title: `forward, ${n} tokens` })),
   ...[512, 2048, 8192].map((n) => ({
@@ -56,13 +63,13 @@ print(
   `median of ${runs} fresh processes${options.peer ? '; ratio = ours / PyTorch, pair by pair: below 1 is faster or smaller' : ''}\n`,
 )
 const plain = new Map<string, number>()
-for (const { name, title, ...rest } of WORK) {
+for (const { name, title, tokens } of WORK) {
   if (options.only && !name.includes(options.only)) continue
   const withPeer = options.peer !== undefined && !NOT_FOR_PEER.has(name)
   const pairs = Array.from({ length: runs }, () => ({ own: ours(name), peer: withPeer ? theirs(name) : null }))
   const seconds = median(pairs.map(({ own }) => own.seconds))
   const parts = [`${seconds.toFixed(2)} s`]
-  if ('tokens' in rest) parts.push(`${(rest.tokens / seconds).toFixed(1)} tokens/s`)
+  if (tokens) parts.push(`${(tokens / seconds).toFixed(1)} tokens/s`)
   parts.push(`peak ${Math.round(median(pairs.map(({ own }) => own.peakMegabytes)))} MB`)
   if (name.startsWith('forward-')) plain.set(name.slice(8), seconds)
   const base = name.startsWith('statistics-') ? plain.get(name.slice(11)) : undefined

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * A Llama / Qwen3 decoder in plain 64-bit loops for the tiny reference models: slow, without blocks, batches or caches,
+ * A Llama / Qwen2 / Qwen3 decoder in plain 64-bit loops for tiny models: slow, without blocks, batches or caches,
  * so that what it returns can check the real one. It reads float32 safetensors in one file only.
  */
 export interface TinyForward {
@@ -32,7 +32,7 @@ export function tinyForward(folder: string, ids: readonly number[]): TinyForward
   const rotate = (x: number[], position: number) =>
     x.map((v, i) => {
       const pair = i % (size / 2)
-      const angle = position * config.rope_parameters.rope_theta ** ((-2 * pair) / size)
+      const angle = position * frequency(config.rope_parameters, pair, size)
       const other = i < size / 2 ? -x[i + size / 2]! : x[i - size / 2]!
       return v * Math.cos(angle) + other * Math.sin(angle)
     })
@@ -45,9 +45,13 @@ export function tinyForward(folder: string, ids: readonly number[]): TinyForward
     const headNorm = (x: number[], name: string) =>
       tensors.has(`model.layers.${layer}.self_attn.${name}.weight`) ? norm(x, at(`self_attn.${name}`)) : x
     const inputs = hidden.map((x) => norm(x, at('input_layernorm')))
-    const queries = inputs.map((x) => project(x, at('self_attn.q_proj')))
-    const keys = inputs.map((x) => project(x, at('self_attn.k_proj')))
-    const values = inputs.map((x) => project(x, at('self_attn.v_proj')))
+    const projected = (name: string) => {
+      const bias = tensors.get(`model.layers.${layer}.self_attn.${name}.bias`)
+      return inputs.map((x) => project(x, at(`self_attn.${name}`)).map((v, i) => v + (bias ? bias.values[i]! : 0)))
+    }
+    const queries = projected('q_proj')
+    const keys = projected('k_proj')
+    const values = projected('v_proj')
     const patterns = Array.from({ length: heads }, (_, head) => {
       const q = queries.map((x, t) => rotate(headNorm(slice(x, head), 'q_norm'), t))
       const k = keys.map((x, t) => rotate(headNorm(slice(x, Math.floor(head / groupSize)), 'k_norm'), t))
@@ -76,6 +80,28 @@ export function tinyForward(folder: string, ids: readonly number[]): TinyForward
   }
   const head = config.tie_word_embeddings ? tensor('model.embed_tokens.weight') : tensor('lm_head.weight')
   return { logits: hidden.map((x) => project(norm(x, tensor('model.norm.weight')), head)), attention }
+}
+
+interface RopeParameters {
+  rope_theta: number
+  rope_type?: string
+  factor?: number
+  low_freq_factor?: number
+  high_freq_factor?: number
+  original_max_position_embeddings?: number
+}
+
+/** Radians per token of a pair of dimensions; `llama3` in the three cases of Meta's description. */
+function frequency(rope: RopeParameters, pair: number, size: number): number {
+  const plain = rope.rope_theta ** ((-2 * pair) / size)
+  if (rope.rope_type === 'linear') return plain / rope.factor!
+  if (rope.rope_type !== 'llama3') return plain
+  const wavelength = (2 * Math.PI) / plain
+  const context = rope.original_max_position_embeddings!
+  if (wavelength < context / rope.high_freq_factor!) return plain
+  if (wavelength > context / rope.low_freq_factor!) return plain / rope.factor!
+  const smooth = (context / wavelength - rope.low_freq_factor!) / (rope.high_freq_factor! - rope.low_freq_factor!)
+  return (1 - smooth) * (plain / rope.factor!) + smooth * plain
 }
 
 function readTensors(path: string): Map<string, Matrix> {
