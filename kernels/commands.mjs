@@ -69,7 +69,8 @@ export function testFiles(paths, apart = ['slow', 'browser', 'bench']) {
     .map((file) => join(tests, file))
 }
 
-async function runTests(files, flags = []) {
+/** `minutes` is how long one file may take: one that hangs fails. */
+async function runTests(files, { flags = [], minutes = 5 } = {}) {
   if (files.length === 0) {
     process.stderr.write('No test file (tests/**/*.test.ts) is there.\n')
     return 1
@@ -80,7 +81,7 @@ async function runTests(files, flags = []) {
     '--test',
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
-    '--test-timeout=300000',
+    `--test-timeout=${minutes * 60_000}`,
     ...flags,
   ]
   return runProgram(process.execPath, [...args, ...files], { env: jupyterEnvironment() })
@@ -99,14 +100,14 @@ async function test(args) {
   for (const [name, command] of checks) {
     if ((await runProgram(process.execPath, command)) !== 0) failed.push(name)
   }
-  const code = await runTests(testFiles(paths), flags)
+  const code = await runTests(testFiles(paths), { flags })
   if (failed.length === 0) return code
   process.stderr.write(`\nFailed before the tests, see above: ${failed.join(', ')}.\n`)
   return code || 1
 }
 
 const suite = (folder) => (args) =>
-  runTests(args.length > 0 ? testFiles(args) : testFiles([join(root, 'tests', folder)]))
+  runTests(testFiles(args.length > 0 ? args : [join(root, 'tests', folder)]), { minutes: 30 })
 
 async function bench(args) {
   return runProgram(process.execPath, ['--import', 'tsx', join('tests', 'bench', 'bench.ts'), ...args])
