@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type RhythmOptionsInput, rhythmOptions } from './credit/rhythmOptions'
 import { Interrupted, interrupt } from './engine/cooperate'
-import { deviceReport, loadModel, memory, saveModel } from './index'
+import { deviceReport, memory } from './engine/tensorflow'
+import { loadModel, saveModel } from './model/loadModel'
 import { progress } from './notebook/progress'
 import type { Horizon } from './rhythm/headSeries'
 import { analysisPrompt } from './tasks/analysisPrompt'
@@ -96,6 +97,7 @@ program
   .option('--map-cells <n>', 'side of the attention maps of local and global heads; 0: none', wholeNumber(0), 256)
   .action(async (options) => {
     const rhythm = methodOptions(options)
+    rhythmOptions(rhythm, options.preset)
     const inputs = await readTraceInput(options.input)
     const model = await load(options.model)
     const bar = progress('traces', inputs.length)

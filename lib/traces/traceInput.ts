@@ -49,7 +49,7 @@ const line = z
  * of the three forms, and on an id that comes twice.
  */
 export async function readTraceInput(path: string): Promise<TraceInput[]> {
-  const text = (await readFile(path, 'utf8')).replace(/^\uFEFF/, '')
+  const text = (await readInput(path)).replace(/^\uFEFF/, '')
   const seen = new Map<string, number>()
   return text.split('\n').flatMap((content, index) => {
     if (content.trim() === '') return []
@@ -63,6 +63,16 @@ export async function readTraceInput(path: string): Promise<TraceInput[]> {
     seen.set(input.id, index + 1)
     return [input]
   })
+}
+
+async function readInput(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    throw new Error(`cannot read ${path} (${(error as NodeJS.ErrnoException).code}); expected a JSONL file of traces`, {
+      cause: error,
+    })
+  }
 }
 
 /** Parses one line; `source` is named in errors. */
