@@ -29,7 +29,7 @@ export function speaker(stream) {
   }
   say.prefix = ''
   say.progress = (line) => {
-    if (stream.isTTY) stream.write(`\r\x1b[2K${say.prefix} ${line}`.slice(0, (stream.columns ?? 80) + 5))
+    if (stream.isTTY) stream.write(`\r\x1b[2K${say.prefix} ${line}`.slice(0, (stream.columns || 80) + 5))
     else if (Date.now() - last >= 15_000) say(`${say.prefix} ${line}`)
   }
   return say
