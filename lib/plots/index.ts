@@ -7,3 +7,4 @@ export type { HeadIndex, PlottedBlock, PlottedMap, PlottedRhythm, PlottedTrace }
 export * from './rhythmTraces'
 export { PAPER_WIDTHS, type SaveFigureOptions, saveFigure } from './saveFigure'
 export { type StaticSvgOptions, staticSvg } from './staticSvg'
+export { visibleToken } from './tokenText'

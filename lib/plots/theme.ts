@@ -73,9 +73,11 @@ export function baseLayout(
   }
 }
 
-/** Plotly settings of every live figure. */
+/**
+ * Plotly settings of every live figure. Not `responsive`: JupyterLab resizes figures itself, and Plotly's own way lets them
+ * collapse to no height when the theme changes.
+ */
 export const CONFIG: Record<string, unknown> = {
-  responsive: true,
   displaylogo: false,
   modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
 }

@@ -66,6 +66,7 @@ test('the figures are there, live', { timeout: MINUTES }, async () => {
   await page.locator('.js-plotly-plot .main-svg').first().waitFor()
   await page.waitForTimeout(1000)
   assert.equal(await page.locator('.js-plotly-plot').count(), 3)
+  await expectSizes()
   assert.equal(await page.locator('.js-plotly-plot .hm image').count(), 4, 'heat maps: spans, two maps, their scale')
   assert.ok((await page.locator('.js-plotly-plot .points path').count()) > 20, 'marked heads and peaks')
   assert.equal(await page.locator('span[title*="WAAD"]').first().count(), 1, 'the coloured text')
@@ -90,6 +91,7 @@ test('figures and tables are legible in the dark theme', { timeout: MINUTES }, a
   await page.locator('.lm-Menu-itemLabel', { hasText: /^JupyterLab Dark$/ }).click()
   await page.waitForFunction("document.body.dataset.jpThemeLight === 'false'")
   await page.waitForTimeout(2000)
+  await expectSizes()
   const colour = await page
     .locator('.js-plotly-plot .main-svg')
     .first()
@@ -113,6 +115,14 @@ function errors(): Promise<string[]> {
     (kind) => `.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.${kind}"]`,
   )
   return page.locator(kinds.join(', ')).allTextContents()
+}
+
+/** Each figure fills its cell: none has collapsed. */
+async function expectSizes(): Promise<void> {
+  for (const figure of await page.locator('.js-plotly-plot').all()) {
+    const box = (await figure.boundingBox())!
+    assert.ok(box.height > 300 && box.width > 600, `a figure of ${box.width} x ${box.height} px`)
+  }
 }
 
 /** Moves the mouse over a place in `area`, given as shares of its size, and returns what the hover label says. */

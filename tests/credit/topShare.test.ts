@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { randomStream } from '../../lib/random/randomStream'
 import { topShare } from '../../lib/credit/topShare'
+import { randomStream } from '../../lib/random/randomStream'
 
 test('exactly ceil(q n) of the valid tokens, ties to the earlier', () => {
   assert.deepEqual(topShare([3, 1, 3, 2, 3], 0.4), [0, 2])
