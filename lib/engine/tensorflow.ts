@@ -22,11 +22,9 @@ interface NativeBackend {
     TF_INT32: number
     TF_ATTR_TYPE: number
     TF_ATTR_BOOL: number
-    TF_ATTR_INT: number
   }
   isUsingGpuDevice: boolean
   executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor
-  executeMultipleOutputs(name: string, attributes: OpAttribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[]
 }
 
 const native = tf.backend() as unknown as NativeBackend
@@ -42,8 +40,6 @@ export const type = (name: string, dtype: 'float32' | 'int32'): OpAttribute => (
 })
 /** A TensorFlow boolean attribute. */
 export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
-/** A TensorFlow integer attribute. */
-export const integer = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value })
 
 /** Runs one TensorFlow op on float32 inputs (attribute `T`), outside tfjs's gradient tape. The caller's `tidy` or `Scope` owns the result. */
 export function execute<T extends tf.Tensor = tf.Tensor>(
@@ -52,16 +48,6 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   ...attributes: OpAttribute[]
 ): T {
   return native.executeSingleOutput(op, [float32, ...attributes], inputs) as T
-}
-
-/** The same for an op with several outputs. */
-export function executeMany(
-  op: string,
-  inputs: tf.Tensor[],
-  outputs: number,
-  ...attributes: OpAttribute[]
-): tf.Tensor[] {
-  return native.executeMultipleOutputs(op, [float32, ...attributes], inputs, outputs)
 }
 
 /** Where and with what this process computes. */

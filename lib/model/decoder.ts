@@ -4,11 +4,12 @@ import {
   batchMatMul,
   matMul,
   multiply,
+  reshape,
   rmsNorm,
   scalar,
   sigmoid,
+  slice,
   softmax,
-  split,
   swapHalves,
   transpose,
 } from '../engine/ops'
@@ -170,10 +171,10 @@ export function decodeStep(decoder: Decoder, tokens: ArrayLike<number>, cache: K
       const layerWeights = weights.layers[layer]!
       x = tf.tidy(() => {
         const [q, k, v] = projectHeads(config, layerWeights, x, [B], tables)
-        const held = cache.append(layer, rows, tf.reshape(k, [B * K, D]), tf.reshape(v, [B * K, D]))
-        const scores = batchMatMul(tf.reshape(q, [B * K, H / K, D]), held.keys, true)
+        const held = cache.append(layer, rows, reshape(k, [B * K, D]), reshape(v, [B * K, D]))
+        const scores = batchMatMul(reshape(q, [B * K, H / K, D]), held.keys, true)
         const attention = softmax(add(scores, mask))
-        const attended = tf.reshape(batchMatMul(attention, held.values), [B, H * D])
+        const attended = reshape(batchMatMul(attention, held.values), [B, H * D])
         const afterAttention = add(x, linear(attended, layerWeights.output, layerWeights.outputBias))
         return gatedMlp(config, layerWeights, afterAttention)
       })
@@ -197,13 +198,13 @@ function projectHeads(
 ): [tf.Tensor, tf.Tensor, tf.Tensor] {
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
   const normed = rmsNorm(x, layer.inputNorm, config.rmsNormEps)
-  const heads = tf.reshape(linear(normed, layer.queryKeyValue, layer.queryKeyValueBias), [...lead, H + 2 * K, D])
-  const axis = lead.length
-  let [queriesAndKeys, values] = split(heads, [H + K, K], axis) as [tf.Tensor, tf.Tensor]
+  const heads = linear(normed, layer.queryKeyValue, layer.queryKeyValueBias, [...lead, H + 2 * K, D])
+  const some = (of: tf.Tensor, first: number, count: number) =>
+    slice(of, [...lead.map(() => 0), first, 0], [...lead, count, D])
+  let queriesAndKeys = some(heads, 0, H + K)
   if (layer.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, layer.queryKeyNorm, config.rmsNormEps)
   const rotated = add(multiply(queriesAndKeys, tables.cos), multiply(swapHalves(queriesAndKeys), tables.signedSin))
-  const [queries, keys] = split(rotated, [H, K], axis) as [tf.Tensor, tf.Tensor]
-  return [multiply(queries, scalar(1 / Math.sqrt(D))), keys, values]
+  return [multiply(some(rotated, 0, H), scalar(1 / Math.sqrt(D))), some(rotated, H, K), some(heads, H + K, K)]
 }
 
 /** Attention probabilities of query rows `[start, start + rows)` over keys `[0, start + rows)`: `[B · H, rows, keys]`. */
@@ -244,17 +245,21 @@ function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Te
 /** From here on, `x · Wᵀ` is as fast as `W · xᵀ`, whose result has to be transposed. */
 const MANY_ROWS = 32
 
-/** `x Wᵀ + bias`: `[rows, in]` and `W [out, in]` to `[rows, out]`. */
-function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null): tf.Tensor {
+/** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). */
+function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null, shape?: number[]): tf.Tensor {
   const rows = x.shape[0]!
-  const product = rows < MANY_ROWS ? columnsToRows(matMul(weight, x, true)) : matMul(x, weight, true)
-  return bias ? add(product, bias) : product
+  const few = rows < MANY_ROWS
+  const product = few ? matMul(weight, x, true) : matMul(x, weight, true)
+  if (rows === 1 && !bias) return reshape(product, shape ?? [1, weight.shape[0]!])
+  const byRow = few ? columnsToRows(product) : product
+  const sum = bias ? add(byRow, bias) : byRow
+  return shape ? reshape(sum, shape) : sum
 }
 
 /** `[out, rows]` to `[rows, out]`. */
 function columnsToRows(x: tf.Tensor): tf.Tensor {
   const [out, rows] = x.shape as [number, number]
-  return rows === 1 ? tf.reshape(x, [1, out]) : transpose(x, [1, 0])
+  return rows === 1 ? reshape(x, [1, out]) : transpose(x, [1, 0])
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {
