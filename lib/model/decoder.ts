@@ -46,7 +46,7 @@ export interface ForwardOptions {
 const BLOCK_ELEMENTS = 2 ** 22
 const MOST_QUERY_ROWS = 64
 /** Rows that go through the MLP together. */
-const MLP_ROWS = 512
+const MLP_ROWS = 1024
 
 /**
  * Runs the decoder over whole sequences (teacher-forced) and returns the states after the last norm, `[B, N, hidden]`, which
