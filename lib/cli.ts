@@ -150,8 +150,7 @@ program
 
 async function load(name: string) {
   const bar = progress(`loading ${name}`, 1)
-  const model = await during(bar, () => loadModel(name, { onProgress: bar.callback }))
-  return model
+  return during(bar, () => loadModel(name, { onProgress: bar.callback }))
 }
 
 /** Ends the bar whichever way the work ends. */

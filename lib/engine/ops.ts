@@ -16,20 +16,21 @@ export const sigmoid = (a: Tensor): Tensor => execute('Sigmoid', [a])
 /** Over the last axis. */
 export const softmax = (a: Tensor): Tensor => execute('Softmax', [a])
 
-/** Axes, permutations, shapes and small scalars, kept outside every `tidy`; forgotten all at once when they become many. */
+/** Axes, permutations, shapes and small scalars, kept outside every `tidy`, least recently used first. */
 const constants = new Map<string, Tensor>()
 const MOST_CONSTANTS = 2000
 
 function constant(values: readonly number[], dtype: 'int32' | 'float32', shape?: number[]): Tensor {
   const key = `${dtype}${values}:${shape ?? ''}`
-  let held = constants.get(key)
-  if (!held || held.isDisposed) {
-    if (constants.size >= MOST_CONSTANTS) {
-      tf.dispose([...constants.values()])
-      constants.clear()
-    }
-    held = tf.keep(tf.tensor([...values], shape ?? [values.length], dtype))
-    constants.set(key, held)
+  const known = constants.get(key)
+  const held = known && !known.isDisposed ? known : tf.keep(tf.tensor([...values], shape ?? [values.length], dtype))
+  constants.delete(key)
+  constants.set(key, held)
+  if (constants.size > MOST_CONSTANTS) {
+    // Never one that the op at hand has just asked for: those are the newest.
+    const [oldest, tensor] = constants.entries().next().value as [string, Tensor]
+    constants.delete(oldest)
+    tensor.dispose()
   }
   return held
 }

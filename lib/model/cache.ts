@@ -23,17 +23,13 @@ export class KeyValueCache {
   private keys: LayerCache[] = []
   private values: LayerCache[] = []
 
-  /** An empty cache for `batch` sequences with room for `tokens` tokens each, filled layer by layer with `store`. */
+  /** An empty cache for sequences with prefixes of these lengths in tokens, to be filled layer by layer with `store`. */
   constructor(
     private readonly config: ModelConfig,
-    readonly prefixLengths: readonly number[],
+    prefixLengths: readonly number[],
   ) {
     this.lengths = Int32Array.from(prefixLengths)
     this.capacity = roundUp(Math.max(...prefixLengths) + 1)
-  }
-
-  get batch(): number {
-    return this.lengths.length
   }
 
   /** Takes the prefix's keys and values of the next layer, `[batch, K, tokens, headDim]`; copies them. */
