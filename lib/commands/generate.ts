@@ -1,0 +1,47 @@
+import type { Command } from 'commander'
+import { progress } from '../notebook/progress'
+import { analysisPrompt } from '../tasks/analysisPrompt'
+import { type Problem, readProblems } from '../tasks/problems'
+import { generateResponses } from '../traces/generateResponses'
+import { during, load, MODEL_HELP, print, realNumber, wholeNumber } from './shared'
+
+export function register(program: Command): void {
+  program
+    .command('generate')
+    .description(
+      'Write responses to problems: JSONL that `trace` reads. A stopped run is continued by the same command.',
+    )
+    .option('--model <model>', MODEL_HELP, 'smollm2-135m-instruct')
+    .option(
+      '--problems <source>',
+      "JSONL of our form or GSM8K's, or openai/gsm8k on the hub; our own problems by default",
+    )
+    .requiredOption('--output <file>', 'JSONL file to write or continue')
+    .option('--limit <n>', 'only so many problems', wholeNumber(1))
+    .option('--samples <n>', 'responses for each problem', wholeNumber(1), 1)
+    .option('--plain', 'plain text prompts, for models without a chat template', false)
+    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
+    .option('--temperature <t>', '0 is greedy', realNumber, 0.7)
+    .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
+    .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
+    .option('--seed <n>', 'same seed, same responses', wholeNumber(0), 0)
+    .option('--batch <n>', 'responses written together', wholeNumber(1), 8)
+    .action(async (options) => {
+      const problems = await readProblems(options.problems, { limit: options.limit })
+      const model = await load(options.model)
+      const requests = problems.flatMap((problem: Problem) =>
+        Array.from({ length: options.samples }, (_, sample) => ({
+          id: options.samples === 1 ? problem.id : `${problem.id}-s${sample}`,
+          prompt: analysisPrompt(model, problem, options.plain ? { plain: true } : {}),
+          extra: { problem: problem.id, answer: problem.answer },
+        })),
+      )
+      const bar = progress('responses', requests.length)
+      const { made, alreadyThere } = await during(bar, () =>
+        generateResponses(model, requests, options.output, { ...options, onProgress: bar.callback }),
+      )
+      print(
+        `${options.output}: ${made} responses written${alreadyThere > 0 ? `, ${alreadyThere} were already there` : ''}`,
+      )
+    })
+}
