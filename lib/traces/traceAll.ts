@@ -44,6 +44,7 @@ export async function traceAll(
   options: TraceOptions & { onTrace?: (id: string, why: string) => void } = {},
 ): Promise<TraceAllResult> {
   const { windows = ABLATION_WINDOWS, horizons = ABLATION_HORIZONS, mapCells = 256, onProgress } = options
+  const { withSinkExcluded = false, withSentences = false } = options
   const chosen = rhythmOptions(options.rhythm, options.preset)
   await mkdir(folder, { recursive: true })
   const result: TraceAllResult = { made: [], alreadyThere: [], failed: [] }
@@ -51,7 +52,8 @@ export async function traceAll(
     onProgress?.(i, inputs.length, input.id)
     try {
       const sequence = tokenSequence(model, input)
-      const request = { ...sequence, model: model.name, options: chosen, windows, horizons, mapCells }
+      const kept = { windows, horizons, mapCells, withSinkExcluded, withSentences }
+      const request = { ...sequence, model: model.name, options: chosen, ...kept }
       const why = await whyTrace(folder, input.id, request)
       if (why === null) {
         result.alreadyThere.push(input.id)
@@ -60,9 +62,7 @@ export async function traceAll(
       options.onTrace?.(input.id, why)
       const trace = await traceResponse(model, sequence, {
         ...options,
-        windows,
-        horizons,
-        mapCells,
+        ...kept,
         onProgress: (done, total) => onProgress?.(i + done / (total + 1), inputs.length, input.id),
       })
       await writeTrace(folder, input.id, trace)

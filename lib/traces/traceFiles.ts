@@ -21,13 +21,15 @@ export const traceFiles = (folder: string, id: string) => ({
 export interface StoredTrace {
   rhythm: TraceRhythm
   series: HeadSeries
+  /** The series with the attention sink left out, if they were kept. */
+  withoutSink?: HeadSeries
   maps: { local?: AttentionMap; global?: AttentionMap }
 }
 
 /** Writes both files of a trace, each whole or not at all; the record last, so that it vouches for the series. */
 export async function writeTrace(folder: string, id: string, trace: ResponseTrace): Promise<void> {
   const files = traceFiles(folder, id)
-  const { tensors, metadata } = headSeriesToTensors(trace.series, trace.maps ?? {})
+  const { tensors, metadata } = headSeriesToTensors(trace.series, trace.maps ?? {}, trace.withoutSink)
   await writeSafetensors(files.series, tensors, metadata)
   const record = new TextEncoder().encode(`${JSON.stringify({ id, ...trace.rhythm })}\n`)
   await writeFileAtomically(files.record, (write) => write(record))
@@ -38,7 +40,8 @@ export async function readTrace(folder: string, id: string): Promise<StoredTrace
   const files = traceFiles(folder, id)
   const rhythm = parseTraceRhythm(parseJson(await readFile(files.record, 'utf8'), files.record), files.record)
   const { tensors, metadata } = await readSafetensors(files.series)
-  const { series, maps } = headSeriesFromTensors({ tensors: tensors as Record<string, NamedTensor>, metadata })
+  const stored = headSeriesFromTensors({ tensors: tensors as Record<string, NamedTensor>, metadata })
+  const { series } = stored
   const length = rhythm.ids.length - rhythm.promptLength
   if (series.promptLength !== rhythm.promptLength || series.responseLength !== length) {
     throw new Error(
@@ -46,7 +49,7 @@ export async function readTrace(folder: string, id: string): Promise<StoredTrace
         `${rhythm.promptLength} + ${length}: they belong to different traces; remove both and trace again`,
     )
   }
-  return { rhythm, series, maps }
+  return { rhythm, ...stored }
 }
 
 /** What a trace's files must hold to count as made. */
@@ -58,6 +61,8 @@ export interface TraceRequest {
   windows: readonly number[]
   horizons: readonly Horizon[]
   mapCells: number
+  withSinkExcluded?: boolean
+  withSentences?: boolean
 }
 
 /** Why a trace has to be made (again); null if both its files are there, whole, and of the given request. */
@@ -70,7 +75,7 @@ export async function whyTrace(folder: string, id: string, request: TraceRequest
   } catch (error) {
     return `damaged: ${(error as Error).message}`
   }
-  const { rhythm, series, maps } = stored
+  const { rhythm, series, withoutSink, maps } = stored
   if (rhythm.promptLength !== request.promptLength || rhythm.ids.join() !== request.ids.join())
     return 'made for other tokens'
   if (rhythm.model !== request.model) return `made with model ${rhythm.model}`
@@ -80,7 +85,9 @@ export async function whyTrace(folder: string, id: string, request: TraceRequest
   const complete =
     request.windows.every((window) => windows.has(window)) &&
     request.horizons.every((horizon) => horizons.has(horizon.join())) &&
-    (request.mapCells === 0 || (maps.local && maps.global))
+    (request.mapCells === 0 || (maps.local && maps.global)) &&
+    (!request.withSinkExcluded || withoutSink) &&
+    (!request.withSentences || series.sentences)
   return complete ? null : 'made with fewer series or maps'
 }
 

@@ -34,6 +34,13 @@ export interface TraceOptions {
   horizons?: readonly Horizon[]
   /** Also keep maps of `Aloc` and `Aglob` (Eq. 8) of at most so many cells a side; a second pass over the layers of these heads. Default: none. */
   mapCells?: number
+  /**
+   * Also keep series with the attention sink left out, of the options' own windows and horizons, from the same pass. Default
+   * false. Where the options leave the sink out anyway, there is one set.
+   */
+  withSinkExcluded?: boolean
+  /** Keep attention between sentences, whether or not the options need it. Default false. */
+  withSentences?: boolean
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void
 }
@@ -42,6 +49,7 @@ export interface TraceOptions {
 export interface ResponseTrace {
   rhythm: TraceRhythm
   series: HeadSeries
+  withoutSink?: HeadSeries
   /** Text of each token of prompt + response; the ids where the model has no tokenizer. */
   tokens: string[]
   maps: { local: AttentionMap; global: AttentionMap } | null
@@ -61,7 +69,9 @@ export async function traceResponse(
   const chosen = rhythmOptions(options.rhythm, options.preset)
   const tokens = tokenTexts(model, ids)
   const statistics = new HeadStatistics({ promptLengths: [promptLength], ...seriesToKeep(chosen, options, tokens) })
-  const states = await forward(model, [ids], { observers: [statistics], signal, onProgress })
+  const sinkless = options.withSinkExcluded && !chosen.excludeSink ? withoutSinkStatistics(chosen, promptLength) : null
+  const observers = sinkless ? [statistics, sinkless] : [statistics]
+  const states = await forward(model, [ids], { observers, signal, onProgress })
   try {
     const [{ entropy, logprob }] = (await tokenStatistics(model, states, [ids], [promptLength], { signal })) as [
       { entropy: Float32Array; logprob: Float32Array },
@@ -77,7 +87,13 @@ export async function traceResponse(
       calibrated: options.calibrated,
     })
     const maps = options.mapCells ? await groupMaps(model, ids, rhythm, options.mapCells, signal) : null
-    return { rhythm: { ...rhythm, model: model.name, tokens }, series, tokens, maps }
+    return {
+      rhythm: { ...rhythm, model: model.name, tokens },
+      series,
+      ...(sinkless ? { withoutSink: sinkless.results()[0]! } : {}),
+      tokens,
+      maps,
+    }
   } finally {
     states.dispose()
   }
@@ -106,13 +122,19 @@ async function groupMaps(
   return { local: local!, global: global! }
 }
 
-function seriesToKeep(chosen: RhythmOptions, { windows = [], horizons = [] }: TraceOptions, tokens: string[]) {
+function withoutSinkStatistics(chosen: RhythmOptions, promptLength: number): HeadStatistics {
+  const { windows, horizons } = requiredSeries(chosen)
+  return new HeadStatistics({ promptLengths: [promptLength], windows, horizons, excludeSink: true })
+}
+
+function seriesToKeep(chosen: RhythmOptions, options: TraceOptions, tokens: string[]) {
+  const { windows = [], horizons = [], withSentences = false } = options
   const needed = requiredSeries(chosen)
   const allHorizons = new Map([...needed.horizons, ...horizons].map((horizon) => [horizon.join(), horizon]))
   return {
     windows: [...new Set([...needed.windows, ...windows])],
     horizons: [...allHorizons.values()],
     excludeSink: needed.excludeSink,
-    ...(needed.sentences ? { sentenceStarts: [sentenceStarts(tokens)] } : {}),
+    ...(needed.sentences || withSentences ? { sentenceStarts: [sentenceStarts(tokens)] } : {}),
   }
 }
