@@ -105,8 +105,18 @@ function chooseHeads(spans: number[][], kurtosis: KurtosisTable, options: Measur
   }
 }
 
+/** Tables that were computed for a trace's series, as long as these are held: many options share one. */
+const kurtosisTables = new WeakMap<AnyHeadSeries, Map<string, KurtosisTable>>()
+
 function kurtosisTable(series: AnyHeadSeries, options: MeasureOptions): KurtosisTable {
-  return options.receiverVariant === 'token' ? tokenKurtosis(series) : sentenceKurtosis(series, options.sentenceGap)
+  const known = kurtosisTables.get(series) ?? new Map<string, KurtosisTable>()
+  kurtosisTables.set(series, known)
+  const key = kurtosisKey(options)
+  const table =
+    known.get(key) ??
+    (options.receiverVariant === 'token' ? tokenKurtosis(series) : sentenceKurtosis(series, options.sentenceGap))
+  known.set(key, table)
+  return table
 }
 
 function spanKey({ excludeSink }: MeasureOptions): string {
