@@ -1,0 +1,242 @@
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { type RhythmOptionsInput, type RhythmPreset, requiredSeries, rhythmOptions } from '../credit/rhythmOptions'
+import type { LanguageModel } from '../model/languageModel'
+import { loadModel } from '../model/loadModel'
+import { modelFingerprint } from '../model/modelFingerprint'
+import type { Horizon } from '../rhythm/headSeries'
+import { analysisPrompt } from '../tasks/analysisPrompt'
+import { type Problem, readProblems } from '../tasks/problems'
+import { generateResponses, type ResponseLine } from './generateResponses'
+import { type AnswerVerifier, openTraceSet, readResponsesOfSet, requestIds, type TraceSet } from './openTraceSet'
+import { ABLATION_WINDOWS, traceAll } from './traceAll'
+import { traceFiles } from './traceFiles'
+import {
+  firstDifference,
+  ownPackage,
+  readManifest,
+  sha256,
+  sha256OfFile,
+  TRACE_SET_FORMAT,
+  type TraceSetManifest,
+  type TraceSetMethod,
+  traceSetFiles,
+  writeManifest,
+  writeText,
+} from './traceSetManifest'
+
+/** Horizons kept for each trace of a set: those of the analyses and a few around them. */
+export const SET_HORIZONS: readonly Horizon[] = [
+  [0, null],
+  [10, null],
+  [0, 100],
+  [10, 50],
+  [10, 100],
+  [10, 200],
+]
+
+/** Share of the work that writing the responses is, of a set with a batch of 24 on a CPU; for the estimate of the time left. */
+const WRITING = 0.6
+
+export interface TraceSetOptions {
+  /** Problems, or where `readProblems` finds them. Default: the project's own. */
+  problems?: readonly Problem[] | string
+  /** Only so many problems. */
+  limit?: number
+  /** Plain text prompts. Default: for a model without a chat template. */
+  plain?: boolean
+  /** Responses for each problem. Default 1. */
+  samples?: number
+  /** Default 0.7, the paper's. */
+  temperature?: number
+  topK?: number
+  topP?: number
+  /** Default 512. */
+  maxNewTokens?: number
+  seed?: number
+  /** Responses written together; more is faster and takes more memory. Default 24. */
+  batch?: number
+  /** Parameters of the method. */
+  rhythm?: RhythmOptionsInput
+  preset?: RhythmPreset
+  /** WAAD windows to keep series for. Default: the paper's ablation. */
+  windows?: readonly number[]
+  /** FAI horizons to keep series for. Default `SET_HORIZONS`. */
+  horizons?: readonly Horizon[]
+  /** Side of the attention maps of local and global heads; they cost a second pass. Default 0: none. */
+  mapCells?: number
+  /** Keep the series without the attention sink too. Default true. */
+  withSinkExcluded?: boolean
+  /** Keep attention between sentences. Default true. */
+  withSentences?: boolean
+  /** Judges the responses of the opened set. */
+  verify?: AnswerVerifier
+  signal?: AbortSignal
+  onProgress?: (done: number, total: number, note?: string) => void
+  /** Called for each response as it is stored. */
+  onResponse?: (line: ResponseLine) => void
+}
+
+/**
+ * Makes a trace set: responses to problems in the analysis prompt, and their traces, in a folder with a manifest. Started again after
+ * a kill at any moment it continues, and gives the files that an uninterrupted run does; a finished set is opened.
+ * Throws if the folder holds another set or anything else, if a response cannot be traced, and `Interrupted`.
+ */
+export async function makeTraceSet(
+  model: LanguageModel | string,
+  folder: string,
+  options: TraceSetOptions = {},
+): Promise<TraceSet> {
+  const method = methodOf(options)
+  const { limit, samples = 1, temperature = 0.7, topK, topP = 1, maxNewTokens = 512, seed = 0, batch = 24 } = options
+  const source = typeof options.problems === 'string' ? options.problems : undefined
+  const problems =
+    typeof options.problems === 'object'
+      ? options.problems.slice(0, limit)
+      : await readProblems(source, { limit, signal: options.signal })
+  if (problems.length === 0) throw new Error('a trace set needs at least one problem')
+  if (!(Number.isInteger(samples) && samples > 0)) throw new RangeError(`samples ${samples}; expected at least 1`)
+
+  const used = typeof model === 'string' ? await loadModel(model, { signal: options.signal }) : model
+  const plain = options.plain ?? used.chatTemplate === null
+  const problemLines = problems.map((problem) => `${JSON.stringify(problem)}\n`).join('')
+  const plan: TraceSetManifest = {
+    format: TRACE_SET_FORMAT,
+    package: ownPackage(),
+    model: await describeModel(used, options.signal),
+    control: null,
+    problems: {
+      source: source ?? (options.problems ? 'given by the caller' : "the project's own"),
+      sha256: sha256(problemLines),
+      ids: problems.map(({ id }) => id),
+    },
+    prompt: plain ? 'plain' : 'chat',
+    sampling: { samples, temperature, topK: topK ?? null, topP, maxNewTokens, seed, batch },
+    method,
+    responses: null,
+    traces: null,
+  }
+  const byId = new Map(problems.map((problem) => [problem.id, problem]))
+  if (byId.size < problems.length) throw new Error('two problems have the same id; each needs its own')
+  const requests = requestIds(plan.problems.ids, samples).map(({ id, problem }) => ({
+    id,
+    prompt: analysisPrompt(used, byId.get(problem)!, { plain }),
+    extra: { problem },
+  }))
+  return fillTraceSet(used, folder, plan, {
+    ...options,
+    problemLines,
+    writing: WRITING,
+    respond: async (file, onProgress) => {
+      const { signal, onResponse } = options
+      const sampling = { temperature, topK, topP, maxNewTokens, seed, batch }
+      await generateResponses(used, requests, file, { ...sampling, signal, onProgress, onResponse })
+    },
+  })
+}
+
+/** What is kept of each trace, from the options. Throws on parameters out of range. */
+export function methodOf(options: TraceSetOptions): TraceSetMethod {
+  const { windows = ABLATION_WINDOWS, horizons = SET_HORIZONS, mapCells = 0 } = options
+  const { withSinkExcluded = true, withSentences = true } = options
+  const chosen = rhythmOptions(options.rhythm, options.preset)
+  const needed = requiredSeries(chosen)
+  const allHorizons = new Map([...needed.horizons, ...horizons].map((horizon) => [horizon.join(), horizon]))
+  return {
+    options: chosen,
+    windows: [...new Set([...needed.windows, ...windows])].sort((a, b) => a - b),
+    horizons: [...allHorizons.values()],
+    mapCells,
+    withSinkExcluded,
+    withSentences,
+  }
+}
+
+export async function describeModel(model: LanguageModel, signal?: AbortSignal): Promise<TraceSetManifest['model']> {
+  const fingerprint = await modelFingerprint(model, signal)
+  return { name: model.name, parameters: model.parameterCount, fingerprint, config: model.config }
+}
+
+interface Filling extends Pick<TraceSetOptions, 'verify' | 'signal' | 'onProgress'> {
+  problemLines: string
+  /** Share of the work that `respond` is. */
+  writing: number
+  /** Writes responses.jsonl, or continues it. */
+  respond: (file: string, onProgress: TraceSetOptions['onProgress']) => Promise<void>
+}
+
+/** Brings a set to its end from wherever it stands. */
+export async function fillTraceSet(
+  model: LanguageModel,
+  folder: string,
+  plan: TraceSetManifest,
+  filling: Filling,
+): Promise<TraceSet> {
+  const { signal, onProgress, verify } = filling
+  const files = traceSetFiles(folder)
+  await mkdir(files.traces, { recursive: true })
+  let manifest = await startedSet(folder, plan)
+  if (manifest.traces) return openTraceSet(folder, { verify })
+
+  await writeText(files.problems, filling.problemLines)
+  const total = plan.problems.ids.length * plan.sampling.samples
+  if (!manifest.responses) {
+    await filling.respond(files.responses, (done, all, note) =>
+      onProgress?.(total * filling.writing * (done / all), total, note),
+    )
+    manifest = { ...manifest, responses: { count: total, sha256: await sha256OfFile(files.responses) } }
+    await writeManifest(folder, manifest)
+  }
+  const responses = await readResponsesOfSet(folder, manifest)
+  const { options: rhythm, ...kept } = manifest.method
+  const { failed } = await traceAll(model, responses, files.traces, {
+    ...kept,
+    rhythm,
+    signal,
+    onProgress: (done, all, note) =>
+      onProgress?.(total * (filling.writing + (1 - filling.writing) * (done / all)), total, note),
+  })
+  if (failed.length > 0)
+    throw new Error(
+      `${folder}: ${failed.length} of ${total} traces failed, the first '${failed[0]!.id}': ${failed[0]!.error.message}`,
+      { cause: failed[0]!.error },
+    )
+  await removeLeftovers(folder)
+  await removeLeftovers(files.traces)
+  const traces = []
+  for (const { id } of responses) {
+    const { record, series } = traceFiles(files.traces, id)
+    traces.push({ id, record: await sha256OfFile(record), series: await sha256OfFile(series) })
+  }
+  await writeManifest(folder, { ...manifest, traces })
+  return openTraceSet(folder, { verify })
+}
+
+/** The manifest as far as the set has come. Refuses a folder that holds anything but the start of this very set. */
+async function startedSet(folder: string, plan: TraceSetManifest): Promise<TraceSetManifest> {
+  const there = await readManifest(folder)
+  if (!there) {
+    const others = (await readdir(folder, { recursive: true })).filter(
+      (name) => name !== 'traces' && !isLeftover(path.basename(name)),
+    )
+    if (others.length > 0)
+      throw new Error(
+        `${folder} has ${others[0]} but no manifest.json: it is no trace set; name a new or empty folder for one`,
+      )
+    await writeManifest(folder, plan)
+    return plan
+  }
+  const { responses, traces } = there
+  const asked = { ...plan, responses, traces, ...(traces ? { package: there.package } : {}) }
+  const difference = firstDifference(there, JSON.parse(JSON.stringify(asked)))
+  if (difference)
+    throw new Error(`${folder} holds another trace set: ${difference}. Ask for the same again, or name another folder`)
+  return there
+}
+
+/** What a kill leaves of a file that was being written; see `temporaryName`. */
+const isLeftover = (name: string): boolean => /^\..*\.[0-9a-f]{8}\.tmp$/.test(name)
+
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (isLeftover(name)) await rm(path.join(folder, name), { force: true })
+}
