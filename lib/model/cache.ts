@@ -72,11 +72,14 @@ export class KeyValueCache {
     return { keys: this.keys[layer]!.blocks, values: this.values[layer]!.blocks }
   }
 
-  /** Keeps the given sequences only, in the given order; one may be named several times (continuations of one prefix). */
-  select(sequences: readonly number[]): void {
+  /**
+   * Keeps the given sequences only, in the given order; one may be named several times (continuations of one prefix). `lengths` cuts
+   * each to so many tokens: what lies beyond is masked, then overwritten.
+   */
+  select(sequences: readonly number[], lengths?: readonly number[]): void {
     const groups = this.config.numKeyValueHeads
     const indices = sequences.flatMap((s) => Array.from({ length: groups }, (_, g) => s * groups + g))
-    this.lengths = Int32Array.from(sequences, (s) => this.lengths[s]!)
+    this.lengths = Int32Array.from(sequences, (s, i) => Math.min(lengths?.[i] ?? this.lengths[s]!, this.lengths[s]!))
     this.replace((blocks) => tf.gather(blocks, indices))
   }
 
