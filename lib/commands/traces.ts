@@ -1,0 +1,98 @@
+import { type Command, Option } from 'commander'
+import { rhythmOptions } from '../credit/rhythmOptions'
+import { progress } from '../notebook/progress'
+import { readProblems } from '../tasks/problems'
+import { makeControlSet } from '../traces/controlSet'
+import { judgeAnswer } from '../traces/judgeAnswer'
+import { makeTraceSet, SET_HORIZONS } from '../traces/makeTraceSet'
+import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
+import { ABLATION_WINDOWS } from '../traces/traceAll'
+import {
+  during,
+  horizons,
+  load,
+  MODEL_HELP,
+  methodOptions,
+  print,
+  realNumber,
+  wholeNumber,
+  wholeNumbers,
+} from './shared'
+
+export function register(program: Command): void {
+  program
+    .command('traces')
+    .description(
+      'Make a trace set: responses to problems and their traces, with a manifest. A stopped run is continued by the same command.',
+    )
+    .requiredOption('--output <folder>', "the set's folder")
+    .option('--model <model>', `${MODEL_HELP}; smollm2-135m-instruct by default, for a control the base set's`)
+    .option(
+      '--problems <source>',
+      "JSONL of our form or GSM8K's, or openai/gsm8k on the hub; our own problems by default",
+    )
+    .option('--limit <n>', 'only so many problems', wholeNumber(1))
+    .option('--plain', 'plain text prompts; by default only for models without a chat template')
+    .option('--samples <n>', 'responses for each problem', wholeNumber(1), 1)
+    .option('--seed <n>', 'same seed, same responses; of a control: of the permutation', wholeNumber(0), 0)
+    .option('--temperature <t>', '0 is greedy', realNumber, 0.7)
+    .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
+    .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
+    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
+    .option('--batch <n>', 'responses written together', wholeNumber(1), 24)
+    .option('--preset <name>', "the paper's version: v2 or v1", 'v2')
+    .option('--options <file>', 'JSON of parameters of the method, as `rhythm options` prints them')
+    .option('--set <key=value...>', 'single parameters, e.g. rl.window=8')
+    .option('--windows <list>', 'WAAD windows to keep series for', wholeNumbers, [...ABLATION_WINDOWS])
+    .option('--horizons <list>', 'FAI horizons to keep series for, e.g. 10-100,0-end', horizons, [...SET_HORIZONS])
+    .option('--map-cells <n>', 'side of the attention maps of local and global heads; 0: none', wholeNumber(0), 0)
+    .addOption(
+      new Option('--control <kind>', 'trace the responses of --base with an untrained model instead').choices([
+        'permuted',
+      ]),
+    )
+    .option('--base <folder>', 'the finished set that the control is of')
+    .action(async (options) => {
+      if (Boolean(options.control) !== Boolean(options.base))
+        throw new Error('a control needs both --control permuted and --base FOLDER, the set that it is a control of')
+      const bar = (total: number) => progress('traces', total)
+      if (options.control) {
+        const base = await openTraceSet(options.base)
+        const model = options.model ? await load(options.model) : undefined
+        const shown = bar(base.responses.length)
+        const set = await during(shown, () =>
+          makeControlSet(options.base, options.output, {
+            ...{ model, seed: options.seed, verify: judgeAnswer },
+            onProgress: shown.callback,
+          }),
+        )
+        return print(summary(set))
+      }
+      const rhythm = methodOptions(options)
+      rhythmOptions(rhythm, options.preset)
+      await readProblems(options.problems, { limit: options.limit })
+      const model = await load(options.model ?? 'smollm2-135m-instruct')
+      const shown = bar(1)
+      const { preset, windows, mapCells, problems, limit, plain, samples, seed } = options
+      const { temperature, topK, topP, maxNewTokens, batch } = options
+      const set = await during(shown, () =>
+        makeTraceSet(model, options.output, {
+          ...{ problems, limit, plain, samples, seed, temperature, topK, topP, maxNewTokens, batch },
+          ...{ rhythm, preset, windows, horizons: options.horizons, mapCells, verify: judgeAnswer },
+          onProgress: shown.callback,
+        }),
+      )
+      print(summary(set))
+    })
+}
+
+/** One line about a finished set. */
+function summary({ folder, manifest, responses }: TraceSet): string {
+  const tokens = responses.reduce((sum, { ids, promptLength }) => sum + ids.length - promptLength, 0)
+  const count = (correct: boolean | null) => responses.filter((response) => response.correct === correct).length
+  const truncated = responses.filter((response) => response.truncated).length
+  return (
+    `${folder}: ${responses.length} traces of ${manifest.model.name}, ${tokens} response tokens, ${truncated} truncated; ` +
+    `${count(true)} right, ${count(false)} wrong, ${count(null)} without an answer`
+  )
+}

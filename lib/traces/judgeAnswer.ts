@@ -1,0 +1,3 @@
+import type { AnswerVerifier } from './openTraceSet'
+
+export const judgeAnswer: AnswerVerifier = () => null
