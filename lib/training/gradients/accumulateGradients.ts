@@ -1,0 +1,218 @@
+import { pacer } from '../../engine/cooperate'
+import { Scope } from '../../engine/scope'
+import { tf } from '../../engine/tensorflow'
+import type { Decoder } from '../../model/decoder'
+import type { AttentionPass } from './attention'
+import { type HeadOptions, headBackward, headForward, type KeptHead } from './chosenTokens'
+import { type KeptLayer, keptTensors, layerBackward, layerForward } from './decoderLayer'
+import type { Gradients } from './gradients'
+import { interleaving, type RotaryTurns, rotaryTurns } from './rotaryTurns'
+import { checkBatch, type SequenceGroup, sequenceGroups, type TrainingBatch } from './trainingBatch'
+
+/** What the model thought of each response token of each sequence, in nats; as many entries as the response has tokens. */
+export interface ResponseStatistics {
+  logprob: Float32Array[]
+  entropy: Float32Array[]
+}
+
+/** Derivatives of a loss by `ResponseStatistics`, of the same shapes. */
+export interface LossGradient {
+  logprob: Float32Array[]
+  entropy?: Float32Array[]
+}
+
+export interface GradientOptions {
+  /** Divides the logits. Default 1. */
+  temperature?: number
+  /** Keeps only the input of each layer and computes the rest again on the way back: less memory, a third more time, the same gradients. */
+  recompute?: boolean
+  /** Tokens, padding included, that are computed together. Changes speed and memory, not results. */
+  groupTokens?: number
+  signal?: AbortSignal
+}
+
+/** Of the gradients by the logits, this many numbers are kept from the forward pass at most; beyond, logits are computed twice. */
+const MOST_KEPT_SLOPES = 2 ** 26
+const GROUP_TOKENS = 1024
+/** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
+const BLOCK_ELEMENTS = 2 ** 20
+const MOST_QUERY_ROWS = 128
+
+/**
+ * Runs the decoder over a batch, calls `loss` with the statistics of the response tokens, and adds the gradient of what it
+ * describes to `into`, by reverse differentiation written out by hand. Calls add up: micro-batches sum to the full batch's gradient.
+ * The same inputs give the same bits. Returns the statistics. Throws RangeErrors on a batch that does not fit the
+ * model, what `loss` throws, and `Interrupted`; `into` then holds a part and must be zeroed.
+ */
+export async function accumulateGradients(
+  decoder: Decoder,
+  batch: TrainingBatch,
+  loss: (statistics: ResponseStatistics) => LossGradient,
+  into: Gradients,
+  options: GradientOptions = {},
+): Promise<ResponseStatistics> {
+  const { config } = decoder
+  const { temperature = 1, recompute = false } = options
+  checkBatch(config, batch)
+  if (!(temperature > 0)) throw new RangeError(`gradients: temperature ${temperature}; expected a number above 0`)
+  const pause = pacer(options.signal)
+  const scope = new Scope()
+  try {
+    const groups = sequenceGroups(batch, options.groupTokens ?? GROUP_TOKENS)
+    const predicted = groups.reduce((n, group) => n + group.predictions.rows.length, 0)
+    const headOptions = { temperature, pause, keepSlopes: predicted * config.vocabSize <= MOST_KEPT_SLOPES }
+    const passes = sharedPasses(decoder, groups, scope)
+    const statistics: ResponseStatistics = {
+      logprob: batch.sequences.map(() => new Float32Array(0)),
+      entropy: batch.sequences.map(() => new Float32Array(0)),
+    }
+    const kept: KeptGroup[] = []
+    for (const [i, group] of groups.entries()) {
+      kept.push(await groupForward(decoder, passes[i]!, group, headOptions, recompute, scope, statistics))
+    }
+    const gradient = loss(statistics)
+    checkGradient(statistics, gradient)
+    for (const [i, group] of [...groups.entries()].reverse()) {
+      await groupBackward(decoder, passes[i]!, group, kept[i]!, headOptions, gradient, into, scope)
+    }
+    return statistics
+  } finally {
+    scope.end()
+  }
+}
+
+interface KeptGroup {
+  /** Input of each layer, `[T, hidden]`. */
+  inputs: tf.Tensor[]
+  /** Null where it is computed again. */
+  layers: (KeptLayer | null)[]
+  head: KeptHead
+}
+
+async function groupForward(
+  decoder: Decoder,
+  pass: AttentionPass,
+  group: SequenceGroup,
+  options: HeadOptions,
+  recompute: boolean,
+  scope: Scope,
+  statistics: ResponseStatistics,
+): Promise<KeptGroup> {
+  const { weights } = decoder
+  const inputs: tf.Tensor[] = []
+  const layers: (KeptLayer | null)[] = []
+  let x = scope.keep(tf.tidy(() => tf.gather(weights.embedding, tf.tensor1d(group.ids, 'int32')))) as tf.Tensor
+  for (const layer of weights.layers) {
+    inputs.push(x)
+    const [output, kept] = layerForward(pass, layer, x)
+    x = scope.keep(output)
+    for (const tensor of keptTensors(kept)) scope.keep(tensor)
+    if (recompute) scope.release(...keptTensors(kept))
+    layers.push(recompute ? null : kept)
+    await options.pause()
+  }
+  const { logprob, entropy, kept: head } = await headForward(decoder, x, group.predictions, options)
+  for (const tensor of [head.states, ...head.slopes]) scope.keep(tensor)
+  scope.release(x)
+  for (const { sequence, from, to } of group.responses) {
+    statistics.logprob[sequence] = logprob.slice(from, to)
+    statistics.entropy[sequence] = entropy.slice(from, to)
+  }
+  return { inputs, layers, head }
+}
+
+async function groupBackward(
+  decoder: Decoder,
+  pass: AttentionPass,
+  group: SequenceGroup,
+  { inputs, layers, head }: KeptGroup,
+  options: HeadOptions,
+  gradient: LossGradient,
+  into: Gradients,
+  scope: Scope,
+): Promise<void> {
+  const { weights } = decoder
+  const dLogprob = gathered(group, gradient.logprob)
+  const dEntropy = gradient.entropy ? gathered(group, gradient.entropy) : null
+  const idle = (values: Float32Array | null) => values === null || values.every((v) => v === 0)
+  if (!idle(dLogprob) || !idle(dEntropy)) {
+    const counted = idle(dEntropy) ? null : dEntropy
+    let dx = scope.keep(
+      await headBackward(decoder, group.predictions, head, dLogprob, counted, into, group.ids.length, options),
+    )
+    for (let i = layers.length - 1; i >= 0; i--) {
+      const layer = weights.layers[i]!
+      const before = dx
+      dx = scope.keep(
+        tf.tidy(() => {
+          const kept = layers[i] ?? layerForward(pass, layer, inputs[i]!)[1]
+          return layerBackward(pass, layer, kept, before, into)
+        }),
+      )
+      scope.release(before, inputs[i]!, ...(layers[i] ? keptTensors(layers[i]!) : []))
+      await options.pause()
+    }
+    into.addRows(weights.embedding, group.ids, dx)
+    scope.release(dx)
+  }
+  scope.release(head.states, ...head.slopes, ...inputs, ...layers.flatMap((kept) => (kept ? keptTensors(kept) : [])))
+}
+
+/** What each group's layers share. Tables depend on the longest sequence only: groups of one length have one set. */
+function sharedPasses(decoder: Decoder, groups: SequenceGroup[], scope: Scope): AttentionPass[] {
+  const { config } = decoder
+  const order = interleaving(config)
+  for (const tensor of Object.values(order)) scope.keep(tensor)
+  const tables = new Map<string, { turns: RotaryTurns; mask: tf.Tensor }>()
+  return groups.map(({ B, N }) => {
+    const rows = queryRows(B * config.numAttentionHeads * N)
+    const key = `${N},${rows}`
+    let shared = tables.get(key)
+    if (!shared) {
+      shared = { turns: rotaryTurns(config, N), mask: scope.keep(causalMask(N, rows)) }
+      for (const tensor of Object.values(shared.turns)) scope.keep(tensor)
+      tables.set(key, shared)
+    }
+    return { config, B, N, rows, interleaving: order, keepPatterns: patternsAreSmall(decoder, N), ...shared }
+  })
+}
+
+/** Whether a token's patterns take no more memory than the rest that is kept of it. */
+function patternsAreSmall({ config }: Decoder, N: number): boolean {
+  const { hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
+  return (H * N) / 2 <= 2 * (hiddenSize + intermediateSize + (H + K) * D)
+}
+
+function queryRows(numbersPerRow: number): number {
+  let rows = MOST_QUERY_ROWS
+  while (rows > 1 && rows * numbersPerRow > BLOCK_ELEMENTS) rows /= 2
+  return rows
+}
+
+/** Zeros and -Infinity, `[rows, N + rows]`: columns from `N - start` on are the mask of query rows that begin at `start`. */
+function causalMask(N: number, rows: number): tf.Tensor {
+  const width = N + rows
+  const mask = new Float32Array(rows * width)
+  for (let row = 0; row < rows; row++) mask.fill(Number.NEGATIVE_INFINITY, row * width + N + row + 1, (row + 1) * width)
+  return tf.tensor2d(mask, [rows, width])
+}
+
+/** One number for each prediction of a group. */
+function gathered(group: SequenceGroup, values: Float32Array[]): Float32Array {
+  const all = new Float32Array(group.predictions.rows.length)
+  for (const { sequence, from } of group.responses) all.set(values[sequence]!, from)
+  return all
+}
+
+function checkGradient(statistics: ResponseStatistics, gradient: LossGradient): void {
+  for (const [name, values] of Object.entries(gradient) as [keyof LossGradient, Float32Array[] | undefined][]) {
+    if (values === undefined) continue
+    statistics[name].forEach((expected, b) => {
+      if (values[b]?.length !== expected.length) {
+        throw new RangeError(
+          `gradients: the loss gave ${values[b]?.length ?? 'no'} derivatives by ${name} for sequence ${b}, whose response has ${expected.length} tokens`,
+        )
+      }
+    })
+  }
+}

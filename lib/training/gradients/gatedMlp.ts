@@ -1,0 +1,50 @@
+import { product, subtract, sum, timesSigmoid } from '../../engine/gradientOps'
+import { add, multiply } from '../../engine/ops'
+import { tf } from '../../engine/tensorflow'
+import type { LayerWeights } from '../../model/weights'
+import type { Gradients } from './gradients'
+import { norm, normGradient } from './normGradient'
+
+/** What the backward pass of the MLP needs: its input `[rows, hidden]`, gate and up before activation `[rows, intermediate]`. */
+export interface KeptMlp {
+  input: tf.Tensor
+  gate: tf.Tensor
+  up: tf.Tensor
+}
+
+/** `x + down(silu(gate(norm x)) · up(norm x))` and what its gradient needs. */
+export function mlpForward(layer: LayerWeights, epsilon: number, input: tf.Tensor): [tf.Tensor, KeptMlp] {
+  const { normed } = norm(input, layer.postAttentionNorm, epsilon)
+  const gate = product(normed, layer.gate, { transposeB: true })
+  const up = product(normed, layer.up, { transposeB: true })
+  const activated = tf.tidy(() => timesSigmoid(multiply(gate, up), gate))
+  return [add(input, product(activated, layer.down, { transposeB: true })), { input, gate, up }]
+}
+
+/** Gradient with respect to the MLP's input, from that of its output; adds those of its weights. */
+export function mlpBackward(
+  layer: LayerWeights,
+  epsilon: number,
+  { input, gate, up }: KeptMlp,
+  dOutput: tf.Tensor,
+  into: Gradients,
+): tf.Tensor {
+  return tf.tidy(() => {
+    const [dGate, dUp] = tf.tidy(() => {
+      const silu = timesSigmoid(gate, gate)
+      into.add(layer.down, product(dOutput, multiply(silu, up), { transposeA: true }))
+      const dActivated = product(dOutput, layer.down)
+      const dSilu = multiply(dActivated, up)
+      // silu' = sigmoid · (1 + gate - silu), so dSilu · silu' = crossed + sigmoid · (dSilu - crossed) with:
+      const crossed = multiply(dSilu, silu)
+      return [add(crossed, timesSigmoid(subtract(dSilu, crossed), gate)), multiply(dActivated, silu)]
+    }) as [tf.Tensor, tf.Tensor]
+    const { normed, inverse } = norm(input, layer.postAttentionNorm, epsilon)
+    into.add(layer.gate, product(dGate, normed, { transposeA: true }))
+    into.add(layer.up, product(dUp, normed, { transposeA: true }))
+    const dNormed = sum(product(dGate, layer.gate), product(dUp, layer.up))
+    const { dx, dWeight } = normGradient(input, inverse, layer.postAttentionNorm, dNormed, dOutput)
+    into.add(layer.postAttentionNorm, dWeight)
+    return dx
+  })
+}
