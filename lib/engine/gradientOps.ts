@@ -88,14 +88,6 @@ export const sumByRow = (values: Tensor, rows: Tensor, count: number): Tensor =>
     type('Tnumsegments', 'int32'),
   )
 
-/** Adds `value` to `target`, of the same shape, **in place**. */
-export function addInPlace(target: Tensor, value: Tensor): void {
-  tf.tidy(() => {
-    const whole = [1, target.size]
-    execute('InplaceAdd', [tf.reshape(target, whole), tf.tensor1d([0], 'int32'), tf.reshape(value, whole)])
-  })
-}
-
 /** Adds `values [n, width]` to the rows `rows [n]` of `target [rows, width]` **in place**; no row is named twice. */
 export function addToRows(target: Tensor, rows: Tensor, values: Tensor): void {
   // The op returns an alias of its first input.

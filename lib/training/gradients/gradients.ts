@@ -1,4 +1,5 @@
-import { addInPlace, addToRows, halfSquares, sumByRow } from '../../engine/gradientOps'
+import { addToRows, halfSquares, sumByRow } from '../../engine/gradientOps'
+import { addInPlace } from '../../engine/resourceVariable'
 import { tf } from '../../engine/tensorflow'
 import type { DecoderWeights, LayerWeights } from '../../model/weights'
 
