@@ -23,7 +23,7 @@ const textAttribute = (name: string, value: string) => ({ name, type: binding.TF
 const ids = (...tensors: Tensor[]) => backend.getInputTensorIds(tensors)
 
 let made = 0
-const process = randomBytes(6).toString('hex')
+const session = randomBytes(6).toString('hex')
 
 /** A float32 variable of TensorFlow: what fused optimizer ops change in place. Lives until `dispose`. */
 export class ResourceVariable {
@@ -32,7 +32,7 @@ export class ResourceVariable {
   /** Takes `initial`'s values, and its memory where nothing else holds it. */
   constructor(initial: Tensor) {
     const shape = { name: 'shape', type: binding.TF_ATTR_SHAPE, value: initial.shape }
-    const name = textAttribute('shared_name', `${process}-${made++}`)
+    const name = textAttribute('shared_name', `${session}-${made++}`)
     const attributes = [typeAttribute('dtype'), shape, textAttribute('container', ''), name]
     this.handle = binding.executeOp('VarHandleOp', attributes, [], 1)[0]!.id
     this.assign(initial)

@@ -1,4 +1,4 @@
-import { multiply, scalar } from '../engine/ops'
+import { multiply } from '../engine/ops'
 import { addInPlace, applyAdam, ResourceVariable, subtractInPlace } from '../engine/resourceVariable'
 import { execute, type Tensor, tf } from '../engine/tensorflow'
 
@@ -30,6 +30,12 @@ export interface OptimizerState {
   tensors: { name: string; shape: number[]; load: () => Float32Array }[]
 }
 
+interface Moments {
+  shape: number[]
+  m: ResourceVariable
+  v: ResourceVariable
+}
+
 /**
  * AdamW (Loshchilov and Hutter, 2019) with float32 state, in PyTorch's form. Weights change in place: whoever holds a tensor
  * sees the new values. One fused pass over weight, gradient and state; nothing is allocated but one tensor's update at a time.
@@ -37,7 +43,7 @@ export interface OptimizerState {
 export class AdamW {
   /** Updates made. */
   updates = 0
-  private readonly moments = new Map<string, { shape: number[]; m: ResourceVariable; v: ResourceVariable }>()
+  private readonly moments = new Map<string, Moments>()
   private readonly options: Required<AdamWOptions>
 
   /** Throws a RangeError that names the option. */
@@ -131,16 +137,18 @@ export class AdamW {
     this.moments.clear()
   }
 
-  private momentsOf(name: string, weight: Tensor) {
-    let held = this.moments.get(name)
-    if (!held) {
-      held = tf.tidy(() => {
-        const zeros = () => multiply(weight, scalar(0))
-        return { shape: [...weight.shape], m: new ResourceVariable(zeros()), v: new ResourceVariable(zeros()) }
-      })
-      this.moments.set(name, held)
+  private momentsOf(name: string, weight: Tensor): Moments {
+    const held = this.moments.get(name)
+    if (held) return held
+    const zeros = () => {
+      const values = execute('ZerosLike', [weight])
+      const variable = new ResourceVariable(values)
+      values.dispose()
+      return variable
     }
-    return held
+    const moments = { shape: [...weight.shape], m: zeros(), v: zeros() }
+    this.moments.set(name, moments)
+    return moments
   }
 }
 

@@ -103,7 +103,8 @@ export function grpoLoss(
   const { oldLogprob, advantages, referenceLogprob, included } = responses
   const sums = noSums()
   let loss = 0
-  const entropyGradient = entropyCoefficient === 0 ? undefined : statistics.entropy.map((e) => new Float32Array(e.length))
+  const entropyGradient =
+    entropyCoefficient === 0 ? undefined : statistics.entropy.map((e) => new Float32Array(e.length))
   const logprobGradient = statistics.logprob.map((logprob, i) => {
     const gradient = new Float32Array(logprob.length)
     if (included?.[i] === false) return gradient

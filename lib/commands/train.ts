@@ -1,0 +1,94 @@
+import type { Command } from 'commander'
+import { interrupt } from '../engine/cooperate'
+import { deviceReport } from '../engine/tensorflow'
+import { progress } from '../notebook/progress'
+import { parseConfig, parseJsonWithComments, readConfig, withChanges } from '../training/readConfig'
+import { storedConfig } from '../training/runConfig'
+import { type MetricsLine, RunFolder } from '../training/runFolder'
+import { type TrainResult, train } from '../training/train'
+import type { TrainingConfig } from '../training/trainingConfig'
+import { planLines, trainingPlan } from '../training/trainingPlan'
+import { during, print } from './shared'
+
+export function register(program: Command): void {
+  program
+    .command('train')
+    .description(
+      'Train a decoder: supervised warm-up, GRPO with rhythm credit. A run that was stopped or killed goes on by itself.',
+    )
+    .argument('[config]', 'a configuration, JSON with comments (see data/configs); not needed to go on with a run')
+    .requiredOption('--run <folder>', 'the folder of the run')
+    .option(
+      '--set <key=value...>',
+      'changes to the configuration, e.g. seed=1 grpo.updates=4 grpo.credit.strategy=uniform',
+    )
+    .option('--plan', 'print the plan of memory and time, and end', false)
+    .action(async (file: string | undefined, { run, set = [], plan }) => {
+      const config = await configuration(file, run, set)
+      for (const line of planLines(await trainingPlan(config))) print(line)
+      if (plan) return
+      const { device, tensorflow } = deviceReport()
+      print(`${run}: training on ${device}, TensorFlow ${tensorflow}; Ctrl-C ends it after the step in progress`)
+      const bar = progress('training', (config.supervised?.steps ?? 0) + (config.grpo?.steps ?? 0), { unit: 'steps' })
+      const result = await during(bar, () =>
+        train(config, {
+          run,
+          onStart: stopOnSignals,
+          onStep: (line) => {
+            const evaluated = evaluationText(line)
+            if (evaluated) process.stderr.write(`\n${evaluated}\n`)
+          },
+          onProgress: (done, _total, note) => bar.update(done, note),
+          onWarning: (text) => process.stderr.write(`rhythm: ${text}\n`),
+        }),
+      )
+      for (const line of summary(result)) print(line)
+    })
+}
+
+/** The file's configuration, or the run's own; with changes. */
+async function configuration(file: string | undefined, run: string, set: readonly string[]): Promise<TrainingConfig> {
+  if (file) return readConfig(file, set)
+  const stored = await storedConfig(new RunFolder(run))
+  if (!stored)
+    throw new Error(`${run} holds no run yet: give a configuration, e.g. data/configs/countdown-laptop.jsonc`)
+  return set.length === 0 ? stored : parseConfig(withChanges(parseJsonWithComments(JSON.stringify(stored), run), set))
+}
+
+/** The first signal ends the run after the step in progress, the second at once, to go on from the last checkpoint. */
+function stopOnSignals(stop: (reason: string) => void): void {
+  process.removeAllListeners('SIGINT')
+  let signals = 0
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      signals++
+      if (signals === 1) {
+        stop(`the process was asked to end (${name})`)
+        process.stderr.write('\nstopping after the step in progress; once more: stop now\n')
+      } else if (signals === 2) interrupt()
+      else process.exit(130)
+    })
+}
+
+function evaluationText(line: MetricsLine): string | null {
+  const percent = (name: string) => {
+    const [mean, low, high] = ['', '_low', '_high'].map((end) => line[`${name}${end}`])
+    if (typeof mean !== 'number') return null
+    return `${(100 * mean).toFixed(1)} % [${(100 * Number(low)).toFixed(1)}, ${(100 * Number(high)).toFixed(1)}]`
+  }
+  const average = Object.keys(line).find((name) => /^eval\/avg@\d+$/.test(name))
+  if (!average) return null
+  return `step ${line.step}: greedy ${percent('eval/greedy')}, ${average.slice(5)} ${percent(average)}`
+}
+
+/** The numbers that matter at the end. */
+function summary({ folder, state, step, steps, reason, checkpoint, best, metrics }: TrainResult): string[] {
+  const evaluations = metrics.flatMap((line) => evaluationText(line) ?? [])
+  const seconds = metrics.reduce((sum, line) => sum + Number(line['timing_s/step'] ?? 0), 0)
+  return [
+    `${folder}: ${state} at step ${step} of ${steps}${reason ? ` (${reason})` : ''}, ${(seconds / 60).toFixed(1)} minutes of steps`,
+    ...(evaluations.length > 1 ? [`first  ${evaluations[0]}`] : []),
+    ...(evaluations.length > 0 ? [`last   ${evaluations.at(-1)}`] : []),
+    `weights: ${checkpoint}${best ? `; best (avg@k ${(100 * best.value).toFixed(1)} %): ${best.checkpoint}` : ''}`,
+  ]
+}

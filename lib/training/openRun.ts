@@ -1,0 +1,150 @@
+import { cp, mkdir, readdir } from 'node:fs/promises'
+import path from 'node:path'
+import type { CreditStrategy } from '../credit/creditStrategy'
+import { rhythmOptions } from '../credit/rhythmOptions'
+import { LanguageModel } from '../model/languageModel'
+import { saveModel } from '../model/loadModel'
+import type { Task } from '../tasks/task'
+import { AdamW } from './adamw'
+import { checkpointFolder, checkpointSteps, readTrainerState, restoreOptimizer, type TrainerState } from './checkpoint'
+import { Gradients } from './gradients/gradients'
+import { ConfigError } from './readConfig'
+import { resolveTask } from './resolveTask'
+import { resumedConfig, storeConfig, storedConfig } from './runConfig'
+import type { RunFolder } from './runFolder'
+import { ItemOrder } from './runStreams'
+import type { StopRequest } from './stopRequest'
+import { initialModel, ownModel } from './trainedModel'
+import type { OptimizerChoice, TrainingConfig } from './trainingConfig'
+import type { TrainingRun } from './trainingRun'
+import { resolveStrategy } from './userModule'
+
+export interface OpenRunOptions {
+  /** Credit written by the caller, instead of the configuration's. */
+  credit?: CreditStrategy
+  /** Task made by the caller, instead of the configuration's. */
+  task?: Task<unknown>
+  /** Told of a checkpoint that could not be read and was passed over. */
+  onWarning: (text: string) => void
+}
+
+/** Tokenizer and templates of the model being trained, from where checkpoints copy them. */
+const TEXT_FOLDER = 'tokenizer'
+/** The policy that GRPO began with, kept where the loss has a KL term. */
+const REFERENCE_FOLDER = 'reference'
+
+/**
+ * Begins a run in its folder, or takes it up at its last whole checkpoint: what was recorded later is forgotten, to be made
+ * again to the same bits. `given` null: the configuration that the folder holds.
+ */
+export async function openRun(
+  folder: RunFolder,
+  given: TrainingConfig | null,
+  stop: StopRequest,
+  options: OpenRunOptions,
+): Promise<TrainingRun> {
+  const stored = await storedConfig(folder)
+  const written = given ?? stored
+  if (!written) throw new ConfigError(`${folder.folder} holds no run yet: give a configuration`)
+  const credit = await resolveStrategy(written.grpo?.credit.strategy ?? 'uniform', options.credit)
+  const { task, hash } = await resolveTask(written.task, options.task)
+  const hashes = { ...written.hashes }
+  for (const [name, found] of Object.entries({ credit: credit.hash, task: hash })) {
+    if (hashes[name] && hashes[name] !== found)
+      throw new ConfigError(
+        `the ${name} that this configuration was run with has changed (hash ${hashes[name].slice(0, 12)}, now ${found?.slice(0, 12) ?? 'none given'}): use it unchanged, or begin a new run`,
+      )
+    if (found) hashes[name] = found
+  }
+  const complete = { ...written, hashes }
+  const config = stored ? resumedConfig(stored, complete, folder.folder) : complete
+  await storeConfig(folder, config)
+
+  const found = await lastCheckpoint(folder, options.onWarning)
+  await folder.rewind(found?.state.step ?? -1)
+  const model = found?.model ?? (await initialModel(config.model, config.seed, path.join(folder.folder, TEXT_FOLDER)))
+  const state = found?.state ?? beginning(config)
+  const gradients = new Gradients(model.weights)
+  const optimizer = newOptimizer(state.phase === 'grpo' ? config.grpo!.optimizer : config.supervised!.optimizer)
+  if (found) await restoreOptimizer(found.folder, optimizer, gradients.entries(), state.updates)
+  const { grpo } = config
+  return {
+    config,
+    model,
+    gradients,
+    optimizer,
+    task,
+    order: new ItemOrder(config.seed, task.items('train', config.dataSeed).length),
+    credit,
+    rhythm: rhythmOptions(
+      grpo
+        ? { rl: grpo.credit.rl, credit: grpo.credit.options, excludeSink: grpo.credit.excludeSink, seed: config.seed }
+        : {},
+      grpo?.credit.preset,
+    ),
+    reference: null,
+    state,
+    stop,
+  }
+}
+
+/** Frees what `openRun` made. */
+export function closeRun(run: TrainingRun): void {
+  run.gradients.dispose()
+  run.optimizer.dispose()
+  run.model.dispose()
+  run.reference?.dispose()
+}
+
+/** Enters GRPO: a new optimizer, and the reference policy where the loss needs one. */
+export async function enterGrpo(run: TrainingRun, folder: RunFolder): Promise<void> {
+  const { state, config } = run
+  const grpo = config.grpo!
+  const reference = path.join(folder.folder, REFERENCE_FOLDER)
+  if (state.phase !== 'grpo') {
+    run.optimizer.dispose()
+    run.optimizer = newOptimizer(grpo.optimizer)
+    Object.assign(state, { phase: 'grpo', phaseStep: 0, updates: 0, nonFiniteUpdates: 0 })
+  }
+  if (grpo.klCoefficient === 0) return
+  if (state.phaseStep === 0) await saveModel(run.model, reference, { replace: true })
+  run.reference = await ownModel(reference)
+}
+
+function beginning(config: TrainingConfig): TrainerState {
+  const phase = config.supervised ? 'supervised' : 'grpo'
+  return { step: 0, phase, phaseStep: 0, updates: 0, heads: null, nonFiniteUpdates: 0, tokens: 0, best: null }
+}
+
+function newOptimizer({ beta1, beta2, epsilon, weightDecay, decay }: OptimizerChoice): AdamW {
+  return new AdamW({ beta1, beta2, epsilon, weightDecay, decay })
+}
+
+/** The newest checkpoint that can be read. Throws if there are some and none can. */
+async function lastCheckpoint(folder: RunFolder, onWarning: (text: string) => void) {
+  const steps = (await checkpointSteps(folder.checkpoints)).reverse()
+  const problems: string[] = []
+  for (const step of steps) {
+    const at = checkpointFolder(folder.checkpoints, step)
+    try {
+      const state = await readTrainerState(at)
+      const { name, config, weights, tokenizer, chatTemplate } = await ownModel(at)
+      // The checkpoint may be removed later; what goes into the next ones stays.
+      const text = path.join(folder.folder, TEXT_FOLDER)
+      await copyTextFiles(at, text)
+      return { state, folder: at, model: new LanguageModel(name, config, weights, tokenizer, chatTemplate, text) }
+    } catch (error) {
+      problems.push(`${at} cannot be read and is passed over: ${(error as Error).message}`)
+      onWarning(problems.at(-1)!)
+    }
+  }
+  if (problems.length > 0) throw new Error(`no checkpoint of ${folder.folder} can be read: ${problems.join('; ')}`)
+  return null
+}
+
+async function copyTextFiles(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true })
+  for (const name of await readdir(from))
+    if (!/^(config\.json|model.*\.safetensors.*|optimizer\.safetensors|trainer_state\.json|\..*)$/.test(name))
+      await cp(path.join(from, name), path.join(to, name), { recursive: true })
+}

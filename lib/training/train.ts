@@ -1,0 +1,261 @@
+import { hostname } from 'node:os'
+import path from 'node:path'
+import type { CreditStrategy } from '../credit/creditStrategy'
+import { Interrupted } from '../engine/cooperate'
+import { deviceReport, memory } from '../engine/tensorflow'
+import type { Task } from '../tasks/task'
+import { checkpointFolder, pruneCheckpoints, saveCheckpoint } from './checkpoint'
+import { DemonstrationBatches, demonstrationSource } from './demonstrations'
+import { evaluate, evaluationMetrics } from './evaluation'
+import { grpoStep } from './grpoStep'
+import { closeRun, enterGrpo, openRun } from './openRun'
+import { parseConfig, readConfig } from './readConfig'
+import { type MetricsLine, type RolloutRecord, RunFolder, type RunState } from './runFolder'
+import { lockRun } from './runLock'
+import { StopRequest } from './stopRequest'
+import { supervisedStep } from './supervisedStep'
+import type { TrainingConfigInput } from './trainingConfig'
+import type { StepResult, TrainingRun } from './trainingRun'
+
+export interface TrainOptions {
+  /** The run's folder: begun there, or taken up from its last checkpoint. */
+  run: string
+  /** A credit strategy written by the caller. It ends with this process; a run that others resume names a module. */
+  credit?: CreditStrategy
+  /** A task made by the caller, likewise. */
+  task?: Task<unknown>
+  /** Aborting ends the run after the step in progress, with a checkpoint. */
+  signal?: AbortSignal
+  /** Given a function that does what aborting `signal` does, with a reason. */
+  onStart?: (stop: (reason: string) => void) => void
+  /** After each step, with the rollouts that were recorded in it. */
+  onStep?: (line: MetricsLine, rollouts: readonly RolloutRecord[]) => void
+  onProgress?: (done: number, total: number, note?: string) => void
+  onWarning?: (text: string) => void
+}
+
+export interface TrainResult {
+  folder: string
+  /** `stopped`: it was asked to end early and can be taken up again. */
+  state: 'finished' | 'stopped'
+  step: number
+  steps: number
+  /** Why it stopped. */
+  reason: string | null
+  /** Folder of the last checkpoint, which `loadModel` opens. */
+  checkpoint: string
+  /** The best evaluation and its checkpoint; null without evaluation. */
+  best: { step: number; value: number; checkpoint: string } | null
+  /** The run's metrics, from its first step on. */
+  metrics: MetricsLine[]
+}
+
+/**
+ * Trains: supervised warm-up, GRPO with rhythm credit, or one after the other, as the configuration says (an object, the path of a file, or null: the
+ * one that the run folder holds). The run goes on from its last checkpoint, to the same bits as without interruption.
+ * A stop file, an abort or an interrupt ends it after the step in progress with a checkpoint.
+ * Throws ConfigError on configurations, an Error if another process trains in the folder, on errors of a strategy or task, after
+ * too many updates that are not finite, and on a full disk; the last checkpoint stays good in every case.
+ */
+export async function train(config: TrainingConfigInput | string | null, options: TrainOptions): Promise<TrainResult> {
+  const { onWarning = (text: string) => process.emitWarning(text) } = options
+  const complete = typeof config === 'string' ? readConfig(config) : config === null ? null : parseConfig(config)
+  const folder = new RunFolder(options.run)
+  const release = await lockRun(folder.folder)
+  try {
+    await folder.prepare()
+    const stop = new StopRequest(folder.stopFile, options.signal)
+    options.onStart?.((reason) => stop.request(reason))
+    const run = await openRun(folder, complete, stop, { ...options, onWarning })
+    const training = new Training(run, folder, options)
+    try {
+      return await training.go()
+    } catch (error) {
+      // A folder that cannot be written to must not hide why.
+      const state = error instanceof Interrupted ? 'stopped' : 'failed'
+      await training.writeState(state, (error as Error).message).catch(() => {})
+      throw error
+    } finally {
+      closeRun(run)
+    }
+  } finally {
+    await release()
+  }
+}
+
+class Training {
+  private readonly startedAt = new Date().toISOString()
+  private readonly total: number
+  private lastCheckpoint = -1
+
+  constructor(
+    private readonly run: TrainingRun,
+    private readonly folder: RunFolder,
+    private readonly options: TrainOptions,
+  ) {
+    this.total = (run.config.supervised?.steps ?? 0) + (run.config.grpo?.steps ?? 0)
+    this.lastCheckpoint = run.state.step > 0 ? run.state.step : -1
+  }
+
+  async go(): Promise<TrainResult> {
+    const { run } = this
+    const { config, state } = run
+    await this.writeState('running')
+    if (config.supervised && state.phase === 'supervised') await this.supervised()
+    if (config.grpo && run.stop.reason === null) await this.grpo()
+    if (this.lastCheckpoint !== state.step) await this.checkpoint()
+    const finished = state.step === this.total
+    await this.writeState(finished ? 'finished' : 'stopped')
+    const at = (step: number) => checkpointFolder(this.folder.checkpoints, step)
+    return {
+      folder: this.folder.folder,
+      state: finished ? 'finished' : 'stopped',
+      step: state.step,
+      steps: this.total,
+      reason: finished ? null : run.stop.reason,
+      checkpoint: at(state.step),
+      best: state.best && { ...state.best, checkpoint: at(state.best.step) },
+      metrics: this.folder.readMetrics(),
+    }
+  }
+
+  async writeState(state: RunState['state'], error?: string): Promise<void> {
+    const { device } = deviceReport()
+    await this.folder.writeJson('state.json', {
+      state,
+      step: this.run.state.step,
+      steps: this.total,
+      device,
+      pid: process.pid,
+      host: hostname(),
+      startedAt: this.startedAt,
+      changedAt: new Date().toISOString(),
+      ...(error ? { error } : {}),
+    } satisfies RunState)
+  }
+
+  private async supervised(): Promise<void> {
+    const { run } = this
+    const { config, model, task } = run
+    const choice = config.supervised!
+    const source = demonstrationSource(task, choice.demonstrations, config.seed)
+    const batches = new DemonstrationBatches(model, choice, config.seed, source)
+    if ('from' in config.model) await this.firstEvaluation()
+    await this.steps(choice.steps, choice.evaluateEvery, () => supervisedStep(run, choice, batches))
+  }
+
+  private async grpo(): Promise<void> {
+    const { run } = this
+    const choice = run.config.grpo!
+    await enterGrpo(run, this.folder)
+    await this.firstEvaluation()
+    const { every } = run.config.rollouts
+    await this.steps(choice.steps, choice.evaluateEvery, () => {
+      const recorded = every > 0 && (run.state.phaseStep === 0 || (run.state.phaseStep + 1) % every === 0)
+      return grpoStep(run, choice, recorded)
+    })
+  }
+
+  /** Before the first step of a run. After warm-up there has just been one. */
+  private async firstEvaluation(): Promise<void> {
+    const { state } = this.run
+    if (state.step > 0 || !this.run.config.evaluation) return
+    const line = { step: 0, phase: state.phase, phaseStep: 0, ...(await this.evaluation()) }
+    this.folder.appendMetrics(line)
+    this.options.onStep?.(line, [])
+  }
+
+  private async steps(steps: number, evaluateEvery: number, step: () => Promise<StepResult>): Promise<void> {
+    const { run, folder, options } = this
+    const { state, config } = run
+    while (state.phaseStep < steps && run.stop.reason === null) {
+      const started = performance.now()
+      const { metrics, tokens, rollouts } = await step()
+      const seconds = (performance.now() - started) / 1000
+      state.step++
+      state.phaseStep++
+      state.tokens += tokens
+      const last = state.phaseStep === steps
+      const evaluationDue = config.evaluation && (last || (evaluateEvery > 0 && state.phaseStep % evaluateEvery === 0))
+      const evaluation = evaluationDue ? await this.evaluation() : {}
+      const line: MetricsLine = {
+        step: state.step,
+        phase: state.phase,
+        phaseStep: state.phaseStep,
+        ...metrics,
+        num_tokens: state.tokens,
+        ...evaluation,
+        'timing_s/step': seconds,
+        'perf/throughput': tokens / seconds,
+        'memory/resident_gb': memory().residentBytes / 1e9,
+      }
+      if (rollouts.length > 0) await folder.writeRollouts(state.step, rollouts)
+      folder.appendMetrics(line)
+      if (state.nonFiniteUpdates >= config.maxNonFiniteUpdates)
+        throw new Error(
+          `${state.nonFiniteUpdates} updates in a row had a loss or gradient that is not finite: lower the learning rate. ` +
+            'The weights are still those before them; the last checkpoint is good',
+        )
+      const best = state.best?.step === state.step
+      if (last || best || state.phaseStep % config.checkpoints.every === 0) await this.checkpoint()
+      options.onStep?.(line, rollouts)
+      options.onProgress?.(state.step, this.total, note(line))
+    }
+  }
+
+  private async evaluation(): Promise<Record<string, number>> {
+    const { run } = this
+    const { config, state } = run
+    const started = performance.now()
+    const result = await run.stop.finishing(() =>
+      evaluate(run.model, run.task, config.evaluation!, { seed: config.seed, dataSeed: config.dataSeed }),
+    )
+    const value = result.average.mean
+    if (state.step > 0 && (!state.best || value > state.best.value)) state.best = { step: state.step, value }
+    return { ...evaluationMetrics(result), 'timing_s/evaluation': (performance.now() - started) / 1000 }
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { run, folder } = this
+    const { state, config } = run
+    if (this.lastCheckpoint === state.step) return
+    try {
+      await saveCheckpoint(folder.checkpoints, run.model, run.optimizer, state)
+    } catch (error) {
+      const last =
+        this.lastCheckpoint < 0 ? 'there is no earlier one' : `step ${this.lastCheckpoint} is the last good one`
+      throw new Error(
+        `the checkpoint of step ${state.step} could not be written (${last}): ${(error as Error).message}`,
+        {
+          cause: error,
+        },
+      )
+    }
+    this.lastCheckpoint = state.step
+    const warm = config.supervised && config.grpo ? [config.supervised.steps] : []
+    await pruneCheckpoints(folder.checkpoints, config.checkpoints.keep, [
+      ...warm,
+      ...(state.best ? [state.best.step] : []),
+    ])
+    if (state.best) {
+      const checkpoint = path.relative(folder.folder, checkpointFolder(folder.checkpoints, state.best.step))
+      await folder.writeJson('best.json', { ...state.best, checkpoint })
+    }
+    await this.writeState('running')
+  }
+}
+
+/** The numbers beside the bar. */
+function note(line: MetricsLine): string {
+  const show = (name: string, text: string, digits = 3) => {
+    const value = line[name]
+    return typeof value === 'number' ? [`${text} ${value.toFixed(digits)}`] : []
+  }
+  return line.phase === 'grpo'
+    ? [
+        ...show('reward', 'reward'),
+        ...show('completions/mean_length', 'length', 1),
+        ...show('entropy', 'entropy'),
+      ].join(', ')
+    : show('loss', 'loss').join()
+}
