@@ -5,6 +5,7 @@ import { groupMean } from '../rhythm/headGroups'
 import { faiSeries, horizonName, waadSeries } from '../rhythm/headSeries'
 import { InvalidArgument } from '../rhythm/invalidArgument'
 import { resolveLayers } from '../rhythm/layerRange'
+import { receiverCount } from '../rhythm/receiverHeads'
 import { faiValidity } from '../rhythm/tokenSeries'
 import type { AnalysisTrace } from './analysisTrace'
 import { type MeasureHeads, ownHeads, seriesFor } from './calibrateHeads'
@@ -112,14 +113,23 @@ export function traceMeasures(
 function recordedMeasures(trace: AnalysisTrace, options: MeasureOptions, facts: TokenFacts): TraceMeasures {
   const { analysis, receiver, spans, options: made } = trace.record
   const layers = resolveLayers(options.layers, spans.length)
-  const share = made?.analysis.headShare ?? 0.3
+  const defaultCount = receiverCount(
+    options.receiverVariant,
+    layers.reduce((sum, layer) => sum + spans[layer]!.length, 0),
+  )
+  const sentences = receiver.variant === 'sentence'
   const given = [
     ['layers', layers.join(), analysis.layers.join()],
     ['window', options.window, analysis.window],
     ['horizon', horizonName(options.horizon), horizonName(analysis.horizon)],
-    ['headShare', options.headShare, share],
+    ['headShare', options.headShare, made?.analysis.headShare ?? 0.3],
     ['headChoice', options.headChoice, made?.analysis.headChoice ?? 'targeted'],
     ['receiverVariant', options.receiverVariant, receiver.variant],
+    // A record without options has the defaults, as the format says.
+    ['receiverCount', options.receiverCount ?? defaultCount, made?.receiver.count ?? defaultCount],
+    ['receiver layers', layers.join(), resolveLayers(made?.receiver.layers ?? 'all', spans.length).join()],
+    ['receiver horizon', horizonName(options.horizon), horizonName(made?.receiver.horizon ?? [0, null])],
+    ['sentenceGap', sentences ? options.sentenceGap : 0, sentences ? (made?.receiver.sentenceGap ?? 4) : 0],
     ['excludeSink', options.excludeSink, made?.excludeSink ?? false],
   ] as const
   for (const [name, asked, recorded] of given)
