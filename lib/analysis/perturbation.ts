@@ -30,7 +30,7 @@ export interface PerturbedResponseTexts {
 
 export interface PerturbationScoreOptions {
   bootstrap?: Partial<BootstrapOptions>
-  /** Words that do not count. Default: the 108 English ones of the package `stopword`. */
+  /** Words that do not count. Default: the 108 English ones of the package `stopword`, a short list (`she` and `not` are not in it). */
   stopWords?: readonly string[]
 }
 
