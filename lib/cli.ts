@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import * as device from './commands/device'
+import * as evaluate from './commands/evaluate'
 import * as exporting from './commands/export'
 import * as generate from './commands/generate'
 import * as options from './commands/options'
 import * as perturb from './commands/perturb'
 import * as trace from './commands/trace'
 import * as traces from './commands/traces'
+import * as train from './commands/train'
 import { Interrupted, interrupt } from './engine/cooperate'
 
 const program = new Command('rhythm')
@@ -14,7 +16,8 @@ const program = new Command('rhythm')
   .showHelpAfterError('(add --help for what the command takes)')
 
 // In the order of `rhythm --help`. A command is a file of commands/ that exports `register`.
-for (const command of [traces, perturb, generate, trace, options, exporting, device]) command.register(program)
+for (const command of [traces, perturb, generate, trace, options, exporting, device, train, evaluate])
+  command.register(program)
 
 // The first Ctrl-C stops the work at its next pause, with what is done kept; a second one ends the process.
 let interrupted = false

@@ -1,0 +1,89 @@
+import path from 'node:path'
+import { type Command, Option } from 'commander'
+import { writeFileAtomically } from '../model/writeFileAtomically'
+import { progress } from '../notebook/progress'
+import { checkpointFolder, checkpointSteps } from '../training/checkpoint'
+import { type Estimate, evaluate } from '../training/evaluation'
+import { parseJsonWithComments } from '../training/readConfig'
+import { resolveTask } from '../training/resolveTask'
+import { storedConfig } from '../training/runConfig'
+import { RunFolder } from '../training/runFolder'
+import { during, load, MODEL_HELP, print, realNumber, wholeNumber } from './shared'
+
+export function register(program: Command): void {
+  program
+    .command('evaluate')
+    .description("Measure a model on a task's held-out items: greedy accuracy and avg@k, with 95 % intervals.")
+    .option(
+      '--run <folder>',
+      "a run: its task and its evaluation's settings, and its best checkpoint unless --model says otherwise",
+    )
+    .option('--model <model>', MODEL_HELP)
+    .option('--task <name>', 'a task by name, or the path of a module that exports one')
+    .option('--task-options <json>', 'options of the task, e.g. {"counts": [4]}')
+    .addOption(new Option('--split <name>', 'which items').choices(['validation', 'test']))
+    .option('--items <n>', 'how many items', wholeNumber(1))
+    .option('--samples <n>', 'k of avg@k', wholeNumber(1))
+    .option('--temperature <t>', 'of the samples', realNumber)
+    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1))
+    .option('--batch <n>', 'responses written together', wholeNumber(1))
+    .option('--seed <n>', 'same seed, same responses', wholeNumber(0))
+    .option('--output <file>', 'also write the result as JSON')
+    .action(async (options) => {
+      const config = options.run ? await storedConfig(new RunFolder(options.run)) : null
+      if (options.run && !config) throw new Error(`${options.run} holds no run`)
+      const name = options.model ?? (options.run ? await checkpointOf(options.run) : null)
+      if (!name) throw new Error('give --run with the folder of a run, or --model')
+      const taskChoice = options.task ? chosenTask(options.task, options.taskOptions) : config?.task
+      if (!taskChoice) throw new Error('give --task with the name of a task, or --run with the folder of a run')
+      const { task } = await resolveTask(taskChoice)
+      const model = await load(name)
+      const stored = config?.evaluation
+      const choice = {
+        split: options.split ?? stored?.split ?? 'test',
+        items: options.items ?? stored?.items ?? 512,
+        samples: options.samples ?? stored?.samples ?? 8,
+        temperature: options.temperature ?? stored?.temperature ?? 1,
+        maxNewTokens: options.maxNewTokens ?? stored?.maxNewTokens ?? 1024,
+        batch: options.batch ?? stored?.batch ?? 256,
+      }
+      const bar = progress('evaluation', choice.items * (choice.samples + 1), { unit: 'responses' })
+      const result = await during(bar, () =>
+        evaluate(model, task, choice, {
+          seed: options.seed ?? config?.seed ?? 0,
+          dataSeed: config?.dataSeed ?? 0,
+          onProgress: bar.callback,
+        }),
+      )
+      const { greedy, average, passAtK, samples } = result
+      print(`${name} on ${task.name}, ${result.items} items of the ${result.split} split, 95 % intervals`)
+      print(`greedy ${percent(greedy)}`)
+      print(`avg@${samples} ${percent(average)}`)
+      print(`pass@${samples} ${percent(passAtK)}`)
+      print(
+        `mean reward ${result.reward.toFixed(3)}, ${result.length.toFixed(1)} tokens, ${(100 * result.truncated).toFixed(1)} % cut short`,
+      )
+      if (options.output)
+        await writeFileAtomically(options.output, (write) =>
+          write(Buffer.from(`${JSON.stringify({ model: name, task: task.name, ...choice, ...result }, null, 2)}\n`)),
+        )
+    })
+}
+
+function chosenTask(name: string, optionsText: string | undefined) {
+  const options = (optionsText ? parseJsonWithComments(optionsText, '--task-options') : {}) as Record<string, unknown>
+  return /[/\\]|\.[cm]?js$/.test(name) ? { module: path.resolve(name), options } : { name, options }
+}
+
+/** The best checkpoint of a run, or its newest. */
+async function checkpointOf(run: string): Promise<string> {
+  const folder = new RunFolder(run)
+  const best = await folder.readJson<{ checkpoint: string }>('best.json')
+  if (best) return path.join(folder.folder, best.checkpoint)
+  const last = (await checkpointSteps(folder.checkpoints)).at(-1)
+  if (last === undefined) throw new Error(`${run} has no checkpoint yet`)
+  return checkpointFolder(folder.checkpoints, last)
+}
+
+const percent = ({ mean, low, high }: Estimate) =>
+  `${(100 * mean).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
