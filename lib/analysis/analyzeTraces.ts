@@ -70,7 +70,7 @@ export interface AnalysisTables {
   controls: ControlRow[]
   /** Table 10. Empty if left out. */
   layerThirds: LayerThirdRow[]
-  /** Table 12: this set and the others, side by side. */
+  /** Table 12: this set and the others, side by side. Empty without others. */
   sideBySide: Table2Row[]
   /** This set's lifts minus those of the permuted weights and of each other set. */
   differences: DifferenceRow[]
@@ -112,15 +112,40 @@ export async function analyzeTraces(source: TraceSource, options: AnalyzeOptions
   const table = { peakModes, bootstrap }
   const tested = { ...table, shuffles }
   const { [PERMUTED]: permuted, ...models } = others
-  const steps: { [K in keyof AnalysisTables]: () => AnalysisTables[K] } = {
+  const pause = pacer(signal)
+  // Tables with shuffles take long: they let the event loop run between their parts.
+  const eachMode = <Row>(rows: (modes: { peakModes: readonly PeakMode[] }) => Row[]) =>
+    peakModes.map((mode) => () => rows({ peakModes: [mode] }))
+  const inTurn = async <Row>(parts: (() => Row[])[]): Promise<Row[]> => {
+    const rows: Row[] = []
+    for (const part of parts) {
+      await pause()
+      rows.push(...part())
+    }
+    return rows
+  }
+  const steps: { [K in keyof AnalysisTables]: () => AnalysisTables[K] | Promise<AnalysisTables[K]> } = {
     summary: () => Object.entries({ [name]: own, ...others }).flatMap(([set, m]) => summary(m, set, peakModes[0])),
     traces: () => traceTable(own, name, peakModes[0]),
-    table2: () => headChoices.flatMap((heads) => table2(measured[keyOf({ ...base, heads })]!, name, tested)),
+    table2: () =>
+      inTurn(
+        headChoices.flatMap((heads) =>
+          eachMode((modes) => table2(measured[keyOf({ ...base, heads })]!, name, { ...tested, ...modes })),
+        ),
+      ),
     prominenceSweep: () =>
       prominenceSweep(own, name, { prominences: options.prominences ?? SWEPT_PROMINENCES, bootstrap }),
     controls: () => controls({ [name]: own, ...(permuted && { [PERMUTED]: permuted }) }, { ...table, positionBins }),
-    layerThirds: () => (plan.thirds ? layerThirds(thirdsOf(measured, base), name, tested) : []),
-    sideBySide: () => sideBySide({ [name]: own, ...models }, tested),
+    layerThirds: () =>
+      inTurn(
+        plan.thirds ? eachMode((modes) => layerThirds(thirdsOf(measured, base), name, { ...tested, ...modes })) : [],
+      ),
+    sideBySide: () =>
+      inTurn(
+        Object.keys(models).length > 0
+          ? eachMode((modes) => sideBySide({ [name]: own, ...models }, { ...tested, ...modes }))
+          : [],
+      ),
     differences: () =>
       Object.entries(others).flatMap(([other, m]) =>
         compareSets({ name, measures: own }, { name: other, measures: m }, table),
@@ -139,12 +164,11 @@ export async function analyzeTraces(source: TraceSource, options: AnalyzeOptions
       ),
     paper: () => PAPER_VALUES.map((value) => ({ ...value })),
   }
-  const pause = pacer(signal)
   const tables: Record<string, unknown> = {}
   const names = Object.keys(steps) as (keyof AnalysisTables)[]
   for (const [i, step] of names.entries()) {
     await pause()
-    tables[step] = steps[step]()
+    tables[step] = await steps[step]()
     onProgress?.(i + 1, names.length, `table ${step}`)
   }
   return tables as unknown as AnalysisTables
