@@ -1,16 +1,15 @@
-/** An expression in mathjs's notation: numbers are `n0`, `n1`, …, and variables have names that begin with `v_`. */
-export interface PlainExpression {
-  text: string
-  /** What is written for `n0`, `n1`, …, a repeating decimal as `0.1(6)`. */
-  numbers: string[]
-  variables: Set<string>
-}
+/** An expression as a tree. `number` is as written, a repeating decimal as `0.1(6)`; `call` has an operation or a function. */
+export type ExpressionNode =
+  | { kind: 'number'; written: string }
+  | { kind: 'constant'; name: 'pi' | 'e' | 'i' }
+  | { kind: 'variable'; name: string }
+  | { kind: 'call'; name: string; args: ExpressionNode[] }
 
 const MAX_LENGTH = 400
 const MAX_DEPTH = 30
 
 const TOKEN =
-  /\s+|\d+(?:\.\d*)?\\overline\{?\d+\}?|\d+(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[\s\S]|[a-zA-Z]+|\*\*|[-+*/^_!|()[\]{}]|[\s\S]/g
+  /\s+|\d+\.\d*\\overline\{?\d+\}?|\d+(?:\.\d+)?|\.\d+|\\[a-zA-Z]+|\\[\s\S]|[a-zA-Z]+|\*\*|[-+*/^_!|()[\]{}]|[\s\S]/g
 
 const FUNCTIONS = new Set('sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp sqrt'.split(' '))
 const GREEK = new Set(
@@ -22,35 +21,36 @@ const SIGNS: Record<string, string> = { '\\cdot': '*', '\\times': '*', '\\ast': 
 class NoExpression extends Error {}
 
 /**
- * Translates an expression in LaTeX or plain notation (`\frac{1}{2}x`, `2\sqrt{3}`, `x^2/4`). Null for what is none or is
- * not understood, and beyond 400 characters or 30 levels. Products need no sign; `1/2x` is (1/2)x; a whole number before a
+ * Reads an expression in LaTeX or plain notation (`\\frac{1}{2}x`, `2\\sqrt{3}`, `x^2/4`). Null for what is none or is not
+ * understood, and beyond 400 characters or 30 levels. Products need no sign; `1/2x` is (1/2)x; a whole number before a
  * fraction of whole numbers is a mixed number. The time is linear in the length.
  */
-export function latexExpression(latex: string): PlainExpression | null {
+export function latexExpression(latex: string): ExpressionNode | null {
   if (latex.length > MAX_LENGTH) return null
   try {
-    return new Translator(latex).whole()
+    return new ExpressionReader(latex).whole()
   } catch (error) {
     if (error instanceof NoExpression) return null
     throw error
   }
 }
 
-class Translator {
+const call = (name: string, ...args: ExpressionNode[]): ExpressionNode => ({ kind: 'call', name, args })
+const number = (written: string): ExpressionNode => ({ kind: 'number', written })
+
+class ExpressionReader {
   private readonly tokens: string[]
   private position = 0
   private depth = 0
-  private readonly numbers: string[] = []
-  private readonly variables = new Set<string>()
 
   constructor(latex: string) {
     this.tokens = (latex.match(TOKEN) ?? []).flatMap((token) => (token.trim() === '' ? [] : splitWord(token)))
   }
 
-  whole(): PlainExpression {
-    const text = this.sum()
+  whole(): ExpressionNode {
+    const node = this.sum()
     if (this.position < this.tokens.length) throw new NoExpression()
-    return { text, numbers: this.numbers, variables: this.variables }
+    return node
   }
 
   private get next(): string | undefined {
@@ -68,23 +68,30 @@ class Translator {
     return result
   }
 
-  private sum(): string {
-    let text = this.next === '-' || this.next === '+' ? '' : this.product()
-    while (this.next === '+' || this.next === '-') text += `${this.tokens[this.position++]}${this.product()}`
-    return `(${text})`
+  private take(token: string): boolean {
+    const taken = this.next === token
+    if (taken) this.position++
+    return taken
   }
 
-  private product(): string {
-    let text = this.power()
+  private sum(): ExpressionNode {
+    let node = this.next === '-' || this.next === '+' ? number('0') : this.product()
+    while (this.next === '+' || this.next === '-')
+      node = call(this.tokens[this.position++] as string, node, this.product())
+    return node
+  }
+
+  private product(): ExpressionNode {
+    let node = this.power()
     for (;;) {
       const sign = SIGNS[this.next ?? ''] ?? this.next
       if (sign === '*' || sign === '/') {
         this.position++
-        const minus = this.next === '-'
-        if (minus) this.position++
-        text += `${sign}${minus ? '(-1)*' : ''}${this.power()}`
-      } else if (this.beginsOperand()) text += `*${this.power()}`
-      else return text
+        const minus = this.take('-')
+        const right = this.power()
+        node = call(sign, node, minus ? call('-', number('0'), right) : right)
+      } else if (this.beginsOperand()) node = call('*', node, this.power())
+      else return node
     }
   }
 
@@ -96,88 +103,73 @@ class Translator {
     return true
   }
 
-  private power(): string {
+  private power(): ExpressionNode {
     let base = this.operand()
     for (;;) {
-      if (this.next === '!') {
-        this.position++
-        base = `fact(${base})`
-      } else if (this.next === '^' || this.next === '**') {
-        this.position++
-        base = this.exponent(base)
-      } else return base
+      if (this.take('!')) base = call('factorial', base)
+      else if (this.take('^') || this.take('**')) base = this.exponent(base)
+      else return base
     }
   }
 
-  private exponent(base: string): string {
-    const isDegree = ['\\circ', '{\\circ}'].find((degree) =>
-      this.tokens.slice(this.position).join('').startsWith(degree),
-    )
-    if (isDegree) {
-      this.position += isDegree === '\\circ' ? 1 : 3
-      return `(${base}*pi/180)`
+  private exponent(base: ExpressionNode): ExpressionNode {
+    const following = this.tokens.slice(this.position, this.position + 3).join('')
+    if (following.startsWith('\\circ') || following === '{\\circ}') {
+      this.position += following === '{\\circ}' ? 3 : 1
+      return call('/', call('*', base, { kind: 'constant', name: 'pi' }), number('180'))
     }
-    const minus = this.next === '-'
-    if (minus) this.position++
+    const minus = this.take('-')
     let raised = this.argument()
-    if (this.next === '^' || this.next === '**') {
-      this.position++
-      raised = this.deeper(() => this.exponent(raised))
-    }
-    return `(${base})^(${minus ? '-' : ''}${raised})`
+    if (this.take('^') || this.take('**')) raised = this.deeper(() => this.exponent(raised))
+    return call('^', base, minus ? call('-', number('0'), raised) : raised)
   }
 
   /** What a command or an exponent takes: a group, a number, or one symbol. */
-  private argument(): string {
+  private argument(): ExpressionNode {
     return this.deeper(() => (this.next === '{' ? this.group('{', '}') : this.operand()))
   }
 
-  private group(open: string, close: string): string {
+  private group(open: string, close: string): ExpressionNode {
     return this.deeper(() => {
       this.expect(open)
-      const text = this.sum()
+      const node = this.sum()
       this.expect(close)
-      return text
+      return node
     })
   }
 
-  private operand(): string {
+  private operand(): ExpressionNode {
     const token = this.next
     if (token === undefined) throw new NoExpression()
     if (token === '(' || token === '[' || token === '{')
       return this.group(token, { '(': ')', '[': ']', '{': '}' }[token])
-    if (token === '|') return `abs${this.group('|', '|')}`
+    if (token === '|') return call('abs', this.group('|', '|'))
     this.position++
-    if (/^[\d.]/.test(token)) return this.mixedNumber(token)
+    if (/^\.?\d/.test(token)) return this.mixedNumber(token)
     const name = token.replace('\\', '')
     if (name === 'frac' || name === 'binom') return this.twoArguments(name)
     if (name === 'sqrt') return this.root()
     if (FUNCTIONS.has(name)) return this.deeper(() => this.call(name))
-    if (name === 'pi' || token === 'e' || token === 'i') return name
+    if (name === 'pi' || token === 'e' || token === 'i') return { kind: 'constant', name: name as 'pi' | 'e' | 'i' }
     if (/^[a-zA-Z]$/.test(token) || (token.startsWith('\\') && GREEK.has(name))) return this.variable(name)
     throw new NoExpression()
   }
 
-  private number(token: string): string {
-    const repeating = /^(\d+(?:\.\d*)?)\\overline\{?(\d+)\}?$/.exec(token)
-    const written = repeating ? `${repeating[1]}(${repeating[2]})` : token
-    return `n${this.numbers.push(written) - 1}`
-  }
-
-  private mixedNumber(token: string): string {
-    const whole = this.number(token)
+  private mixedNumber(token: string): ExpressionNode {
+    const repeating = /^(\d+\.\d*)\\overline\{?(\d+)\}?$/.exec(token)
+    const whole = number(repeating ? `${repeating[1]}(${repeating[2]})` : token)
     const rest = this.tokens.slice(this.position, this.position + 7).join('')
     if (!/^\d+$/.test(token) || !/^\\frac(?:\{\d+\}\{\d+\}|\d\{?\d+\}?|\{\d+\}\d)/.test(rest)) return whole
     this.position++
-    return `(${whole}+${this.twoArguments('frac')})`
+    return call('+', whole, this.twoArguments('frac'))
   }
 
-  private twoArguments(name: string): string {
-    if (name === 'frac') this.splitDigits()
+  private twoArguments(name: string): ExpressionNode {
+    this.splitDigits()
     const first = this.argument()
-    if (name === 'frac') this.splitDigits()
+    this.splitDigits()
     const second = this.argument()
-    return name === 'frac' ? `(${first}/${second})` : `binomial(${first},${second})`
+    return call(name === 'frac' ? '/' : name, first, second)
   }
 
   /** `\frac12` is one half: an argument without braces is one digit. */
@@ -186,48 +178,39 @@ class Translator {
     if (token && /^\d\d+$/.test(token)) this.tokens.splice(this.position, 1, token[0] as string, token.slice(1))
   }
 
-  private root(): string {
-    if (this.next === '(') return `sqrt${this.group('(', ')')}`
+  private root(): ExpressionNode {
     const degree = this.next === '[' ? this.group('[', ']') : null
-    const radicand = this.argument()
-    return degree === null ? `sqrt(${radicand})` : `root(${radicand},${degree})`
+    const radicand = this.next === '(' ? this.group('(', ')') : this.argument()
+    return degree === null ? call('sqrt', radicand) : call('root', radicand, degree)
   }
 
-  private call(name: string): string {
-    let base = ''
-    let exponent = ''
-    if (name === 'log' && this.next === '_') {
-      this.position++
-      base = this.argument()
-    }
-    if (this.next === '^') {
-      this.position++
-      exponent = this.argument()
-    }
+  private call(name: string): ExpressionNode {
+    const base = name === 'log' && this.take('_') ? this.argument() : null
+    const exponent = this.take('^') ? this.argument() : null
     // Without brackets the argument is the product that follows, up to a sign or the next function.
-    let inside = this.next === '(' || this.next === '{' ? this.power() : ''
-    while (inside === '' || (!/[)}]/.test(this.tokens[this.position - 1] as string) && this.continuesArgument()))
-      inside += `${inside && '*'}${this.power()}`
-    const value = base ? `(ln(${inside})/ln(${base}))` : name === 'log' ? `lg(${inside})` : `${name}(${inside})`
-    return exponent ? `(${value})^${exponent}` : value
+    const bracketed = this.next === '(' || this.next === '{'
+    let inside = this.power()
+    while (!bracketed && this.continuesArgument()) inside = call('*', inside, this.power())
+    const ln = (node: ExpressionNode) => call('ln', node)
+    const value = base
+      ? call('/', ln(inside), ln(base))
+      : name === 'log' || name === 'lg'
+        ? call('/', ln(inside), ln(number('10')))
+        : call(name, inside)
+    return exponent ? call('^', value, exponent) : value
   }
 
   private continuesArgument(): boolean {
     return this.beginsOperand() && !FUNCTIONS.has((this.next as string).replace('\\', '')) && this.next !== '('
   }
 
-  private variable(name: string): string {
-    let full = `v_${name}`
-    if (this.next === '_') {
-      const subscript = /^_(?:\{([a-zA-Z0-9]+)\}|([a-zA-Z0-9]))/.exec(
-        this.tokens.slice(this.position, this.position + 8).join(''),
-      )
-      if (!subscript) throw new NoExpression()
-      for (let read = ''; read.length < subscript[0].length; ) read += this.tokens[this.position++]
-      full += `_${subscript[1] ?? subscript[2]}`
-    }
-    this.variables.add(full)
-    return full
+  private variable(name: string): ExpressionNode {
+    if (this.next !== '_') return { kind: 'variable', name }
+    const rest = this.tokens.slice(this.position, this.position + 8).join('')
+    const subscript = /^_(?:\{([a-zA-Z0-9]+)\}|([a-zA-Z0-9]))/.exec(rest)
+    if (!subscript) throw new NoExpression()
+    for (let read = ''; read.length < subscript[0].length; ) read += this.tokens[this.position++]
+    return { kind: 'variable', name: `${name}_${subscript[1] ?? subscript[2]}` }
   }
 }
 
