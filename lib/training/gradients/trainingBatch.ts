@@ -11,7 +11,7 @@ export interface TrainingBatch {
 export interface SequenceGroup {
   /** Sequences. */
   B: number
-  /** Tokens of the longest. */
+  /** Tokens read of the longest: all but its last, which predicts nothing. */
   N: number
   /** `[B · N]` */
   ids: Int32Array
@@ -26,18 +26,18 @@ export function sequenceGroups({ sequences, promptLengths }: TrainingBatch, toke
   const members: number[][] = []
   for (const b of byLength) {
     const last = members[members.length - 1]
-    if (last && (last.length + 1) * sequences[b]!.length <= tokens) last.push(b)
+    if (last && (last.length + 1) * (sequences[b]!.length - 1) <= tokens) last.push(b)
     else members.push([b])
   }
   return members.map((group) => {
-    const N = sequences[group[group.length - 1]!]!.length
+    const N = sequences[group[group.length - 1]!]!.length - 1
     const ids = new Int32Array(group.length * N)
     const rows: number[] = []
     const chosen: number[] = []
     const responses = group.map((sequence, b) => {
       const whole = Array.from(sequences[sequence]!)
       const from = rows.length
-      ids.set(whole, b * N)
+      ids.set(whole.slice(0, -1), b * N)
       for (let t = promptLengths[sequence]!; t < whole.length; t++) {
         rows.push(b * N + t - 1)
         chosen.push(whole[t]!)
