@@ -3,7 +3,6 @@ import { rhythmOptions } from '../credit/rhythmOptions'
 import { progress } from '../notebook/progress'
 import { readProblems } from '../tasks/problems'
 import { makeControlSet } from '../traces/controlSet'
-import { judgeAnswer } from '../traces/judgeAnswer'
 import { makeTraceSet, SET_HORIZONS } from '../traces/makeTraceSet'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
 import { ABLATION_WINDOWS } from '../traces/traceAll'
@@ -62,7 +61,7 @@ export function register(program: Command): void {
         const shown = bar(base.responses.length)
         const set = await during(shown, () =>
           makeControlSet(options.base, options.output, {
-            ...{ model, seed: options.seed, verify: judgeAnswer },
+            ...{ model, seed: options.seed },
             onProgress: shown.callback,
           }),
         )
@@ -78,7 +77,7 @@ export function register(program: Command): void {
       const set = await during(shown, () =>
         makeTraceSet(model, options.output, {
           ...{ problems, limit, plain, samples, seed, temperature, topK, topP, maxNewTokens, batch },
-          ...{ rhythm, preset, windows, horizons: options.horizons, mapCells, verify: judgeAnswer },
+          ...{ rhythm, preset, windows, horizons: options.horizons, mapCells },
           onProgress: shown.callback,
         }),
       )

@@ -36,7 +36,7 @@ export const SET_HORIZONS: readonly Horizon[] = [
 ]
 
 /** Share of the work that writing the responses is, of a set with a batch of 24 on a CPU; for the estimate of the time left. */
-const WRITING = 0.6
+const WRITING = 0.7
 
 export interface TraceSetOptions {
   /** Problems, or where `readProblems` finds them. Default: the project's own. */
@@ -69,7 +69,7 @@ export interface TraceSetOptions {
   withSinkExcluded?: boolean
   /** Keep attention between sentences. Default true. */
   withSentences?: boolean
-  /** Judges the responses of the opened set. */
+  /** Judges the responses of the opened set; see `openTraceSet`. */
   verify?: AnswerVerifier
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void

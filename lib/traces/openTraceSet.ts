@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { TraceRhythm } from '../credit/traceRhythm'
 import type { HeadSeries } from '../rhythm/headSeries'
+import { verifyMath } from '../tasks/math'
 import type { Problem } from '../tasks/problems'
 import type { ResponseLine } from './generateResponses'
 import { readTrace, type StoredTrace, traceFiles } from './traceFiles'
@@ -11,6 +12,7 @@ import { readManifest, sha256, sha256OfFile, type TraceSetManifest, traceSetFile
 export type AnswerVerifier = (response: string, answer: string) => boolean | null
 
 export interface OpenTraceSetOptions {
+  /** Judges the responses. Default `verifyMath`: the last `\boxed{…}`, else `#### …`. */
   verify?: AnswerVerifier
 }
 
@@ -58,6 +60,7 @@ export async function openTraceSet(folder: string, options: OpenTraceSetOptions 
     throw new Error(
       `${folder}: the trace set is not finished; continue it with the command or the call that started it`,
     )
+  const { verify = verifyMath } = options
   const problems = await readProblemsOfSet(folder, manifest)
   const byId = new Map(problems.map((problem) => [problem.id, problem]))
   const responses = (await readResponsesOfSet(folder, manifest)).map((line): SetResponse => {
@@ -66,7 +69,7 @@ export async function openTraceSet(folder: string, options: OpenTraceSetOptions 
     return {
       ...line,
       problem: problem.id,
-      correct: known && options.verify ? options.verify(line.response, problem.answer) : null,
+      correct: known ? verify(line.response, problem.answer) : null,
       truncated: isTruncated(line),
     }
   })

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test, { before } from 'node:test'
+import { loadChatTemplate } from '../../lib/model/chatTemplate'
+import { resolveModel } from '../../lib/model/hub'
+import { LanguageModel } from '../../lib/model/languageModel'
+import { randomModel, saveModel } from '../../lib/model/loadModel'
+import { loadTokenizer } from '../../lib/model/loadTokenizer'
+import { temporaryFolder } from '../support/temporaryFolder'
+
+const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
+const folder = temporaryFolder()
+const at = (...names: string[]) => join(folder, ...names)
+
+function rhythm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', cwd: folder })
+  return { status, stdout, stderr }
+}
+
+before(async () => {
+  const location = await resolveModel('smollm2-135m-instruct')
+  const tokenizer = await loadTokenizer(location)
+  const { config, weights } = await randomModel(
+    {
+      modelType: 'llama',
+      vocabSize: 49152,
+      hiddenSize: 16,
+      intermediateSize: 24,
+      numHiddenLayers: 2,
+      numAttentionHeads: 4,
+      numKeyValueHeads: 2,
+      headDim: 4,
+      maxPositionEmbeddings: 512,
+      rmsNormEps: 1e-5,
+      ropeTheta: 10000,
+      ropeScaling: null,
+      qkvBias: false,
+      outputBias: false,
+      queryKeyNorm: false,
+      tieWordEmbeddings: true,
+      bosTokenId: 1,
+      eosTokenIds: [2],
+      padTokenId: 2,
+    },
+    { initializerRange: 0.3 },
+  )
+  const model = new LanguageModel('tiny', config, weights, tokenizer, await loadChatTemplate(location), location)
+  await saveModel(model, at('model'))
+  model.dispose()
+})
+
+const traces = (output: string, ...more: string[]) => [
+  'traces',
+  ...['--model', 'model', '--limit', '5', '--max-new-tokens', '24', '--batch', '1', '--output', output],
+  ...more,
+]
+
+function contents(set: string): [string, string][] {
+  const files = readdirSync(at(set), { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name))
+  return files.sort().map((name) => [name, readFileSync(at(set, name)).toString('base64')])
+}
+
+test('traces: killed with -9 in the middle, it ends with the files of an uninterrupted run; its control and Table 1 follow', async () => {
+  const whole = rhythm(...traces('whole'))
+  assert.equal(whole.status, 0, whole.stderr)
+  assert.match(
+    whole.stdout,
+    /^whole: 5 traces of model, \d+ response tokens, \d truncated; 0 right, 0 wrong, 5 without/,
+  )
+  const child = spawn(process.execPath, [CLI, ...traces('killed')], { cwd: folder, stdio: 'ignore' })
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_, signal) => resolve(signal)))
+  const poll = setInterval(() => {
+    if (existsSync(at('killed', 'traces', 'wp-001.series.safetensors'))) child.kill('SIGKILL')
+  }, 2)
+  assert.equal(await ended, 'SIGKILL')
+  clearInterval(poll)
+  const again = rhythm(...traces('killed'))
+  assert.equal(again.status, 0, again.stderr)
+  assert.deepEqual(contents('killed'), contents('whole'))
+
+  const control = rhythm('traces', '--control', 'permuted', '--base', 'whole', '--output', 'control')
+  assert.equal(control.status, 0, control.stderr)
+  assert.match(control.stdout, /5 traces of model \(weights permuted, seed 0\)/)
+
+  const first = rhythm('perturb', 'whole', '--limit', '2', '--positions', '2', '--candidates', '2', '--tokens', '4')
+  assert.equal(first.status, 0, first.stderr)
+  assert.match(first.stdout, /whole\/perturbation\.jsonl: 2 responses perturbed\n/)
+  assert.match(first.stdout, /Pr\(top < bottom\), % .* paper 87\.14/)
+})
+
+test('what a set cannot be made of is refused by name', () => {
+  const refused: [string[], RegExp][] = [
+    [traces('x', '--control', 'permuted'), /needs both --control permuted and --base FOLDER/],
+    [traces('whole', '--seed', '3'), /whole holds another trace set: sampling\.seed is 0 here, 3 was asked for/],
+    [traces('x', '--problems', 'nowhere.jsonl'), /no problems at nowhere\.jsonl/],
+    [['perturb', 'model'], /model is no trace set/],
+  ]
+  cpSync(at('whole'), at('before'), { recursive: true })
+  for (const [args, message] of refused) {
+    const { status, stderr } = rhythm(...args)
+    assert.equal(status, 1, args.join(' '))
+    assert.match(stderr, message)
+    assert.doesNotMatch(stderr, /^\s+at /m, 'no stack for a user')
+  }
+  assert.deepEqual(contents('whole'), contents('before'))
+  assert.equal(existsSync(at('x')), false)
+})
