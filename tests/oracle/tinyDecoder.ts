@@ -12,14 +12,32 @@ export interface TinyForward {
   attention: number[][][][]
 }
 
-type Matrix = { rows: number; columns: number; values: Float32Array }
+export interface Matrix {
+  rows: number
+  columns: number
+  values: Float32Array | Float64Array
+}
+
+/** A model as its folder describes it, weights by name. */
+export interface TinyModel {
+  // biome-ignore lint/suspicious/noExplicitAny: a config.json as it was read
+  config: any
+  tensors: Map<string, Matrix>
+}
 
 export function tinyForward(folder: string, ids: readonly number[]): TinyForward {
+  return forwardOf(readTinyModel(folder), ids)
+}
+
+export function readTinyModel(folder: string): TinyModel {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
-  const tensors = readTensors(join(folder, 'model.safetensors'))
+  return { config, tensors: readTensors(join(folder, 'model.safetensors')) }
+}
+
+export function forwardOf({ config, tensors }: TinyModel, ids: readonly number[]): TinyForward {
   const tensor = (name: string) => {
     const found = tensors.get(name)
-    if (!found) throw new Error(`${folder} has no tensor ${name}`)
+    if (!found) throw new Error(`the model has no tensor ${name}`)
     return found
   }
   const heads: number = config.num_attention_heads
@@ -63,7 +81,9 @@ export function tinyForward(folder: string, ids: readonly number[]): TinyForward
         const value = values.map((v) => slice(v, Math.floor(head / groupSize)))
         return Array.from({ length: size }, (_, i) => sum(pattern[t]!.map((weight, s) => weight * value[s]![i]!)))
       })
-      return add(x, project(mixed, at('self_attn.o_proj')))
+      const bias = tensors.get(`model.layers.${layer}.self_attn.o_proj.bias`)
+      const output = project(mixed, at('self_attn.o_proj'))
+      return add(x, bias ? add(output, Array.from(bias.values)) : output)
     })
     hidden = hidden.map((x) => {
       const input = norm(x, at('post_attention_layernorm'))
