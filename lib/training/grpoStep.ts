@@ -145,6 +145,7 @@ async function makeUpdates(
     results.push(update(run, choice.optimizer, partLoss, index, choice.steps * choice.updates))
     loss += partLoss
     addSums(all, sums)
+    if (state.nonFiniteUpdates >= config.maxNonFiniteUpdates) break
   }
   const made = results.filter(({ skipped }) => !skipped)
   const mean = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { Interrupted } from '../engine/cooperate'
+import { Interrupted, pacer } from '../engine/cooperate'
 
 /**
  * The wish that a run end after the step in progress: a stop file, a signal of the process, an AbortSignal, or an interrupt of
@@ -7,6 +7,8 @@ import { Interrupted } from '../engine/cooperate'
  */
 export class StopRequest {
   private wish: string | null = null
+  /** Sees interrupts that come while nothing else looks for them. */
+  private readonly pause = pacer()
 
   constructor(
     private readonly stopFile: string,
@@ -20,9 +22,20 @@ export class StopRequest {
     this.wish ??= reason
   }
 
-  /** Why the run should end, null while it should not. */
+  /** Why the run should end, null while it should not. Lets the event loop run now and then. */
+  async asked(): Promise<string | null> {
+    try {
+      await this.pause()
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error
+      this.request('it was interrupted')
+    }
+    if (existsSync(this.stopFile)) this.request(`the file ${this.stopFile} asked for it`)
+    return this.wish
+  }
+
+  /** What `asked` last found. */
   get reason(): string | null {
-    if (this.wish === null && existsSync(this.stopFile)) this.wish = `the file ${this.stopFile} asked for it`
     return this.wish
   }
 

@@ -102,7 +102,7 @@ class Training {
     const { config, state } = run
     await this.writeState('running')
     if (config.supervised && state.phase === 'supervised') await this.supervised()
-    if (config.grpo && run.stop.reason === null) await this.grpo()
+    if (config.grpo && (await run.stop.asked()) === null) await this.grpo()
     if (this.lastCheckpoint !== state.step) await this.checkpoint()
     const finished = state.step === this.total
     await this.writeState(finished ? 'finished' : 'stopped')
@@ -168,7 +168,7 @@ class Training {
   private async steps(steps: number, evaluateEvery: number, step: () => Promise<StepResult>): Promise<void> {
     const { run, folder, options } = this
     const { state, config } = run
-    while (state.phaseStep < steps && run.stop.reason === null) {
+    while (state.phaseStep < steps && (await run.stop.asked()) === null) {
       const started = performance.now()
       const { metrics, tokens, rollouts } = await step()
       const seconds = (performance.now() - started) / 1000

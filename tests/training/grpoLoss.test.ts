@@ -63,7 +63,8 @@ const random = (() => {
 })()
 
 function randomBatch(lengths: number[]): { statistics: ResponseStatistics; responses: GrpoResponses } {
-  const rows = (low: number, high: number) => lengths.map((n) => Array.from({ length: n }, () => low + (high - low) * random()))
+  const rows = (low: number, high: number) =>
+    lengths.map((n) => Array.from({ length: n }, () => low + (high - low) * random()))
   const logprob = rows(-3, -0.1)
   const near = (spread: number) => logprob.map((row) => row.map((v) => v + spread * (random() - 0.5)))
   return {
@@ -102,7 +103,10 @@ test('parts with the batch’s normaliser add up to the batch', () => {
     const sums = noSums()
     let loss = 0
     const rows: number[][] = []
-    for (const [from, to] of [[0, 1], [1, 4]] as const) {
+    for (const [from, to] of [
+      [0, 1],
+      [1, 4],
+    ] as const) {
       const cut = <T>(of: readonly T[]) => of.slice(from, to)
       const part = grpoLoss(
         { logprob: cut(statistics.logprob), entropy: cut(statistics.entropy) },
@@ -144,13 +148,19 @@ test('a response that is left out counts in no mean and has no gradient', () => 
 test('supervised loss: minus the mean log-probability of response tokens, over the whole batch’s tokens', () => {
   const { loss, gradient } = supervisedLoss({ logprob: f32([-1, -2], [-3]), entropy: [] }, { tokens: 4 })
   assertClose([loss], [6 / 4], 1e-9)
-  assert.deepEqual(gradient.logprob.map((row) => Array.from(row)), [[-0.25, -0.25], [-0.25]])
+  assert.deepEqual(
+    gradient.logprob.map((row) => Array.from(row)),
+    [[-0.25, -0.25], [-0.25]],
+  )
 })
 
 test('arrays that do not belong together, and options out of range, are refused by name', () => {
   const statistics = { logprob: f32([0, 0]), entropy: f32([0, 0]) }
   const normalizer = lossNormalizer([2], 2)
-  assert.throws(() => grpoLoss(statistics, { oldLogprob: [[0]], advantages: [[1, 1]] }, normalizer), /response 0 has 2 tokens and 1 old/)
+  assert.throws(
+    () => grpoLoss(statistics, { oldLogprob: [[0]], advantages: [[1, 1]] }, normalizer),
+    /response 0 has 2 tokens and 1 old/,
+  )
   const fine = { oldLogprob: [[0, 0]], advantages: [[1, 1]] }
   assert.throws(() => grpoLoss(statistics, fine, normalizer, { klCoefficient: 1 }), /no reference log-probabilities/)
   assert.throws(() => grpoLoss(statistics, fine, normalizer, { clipLow: -1 }), /invalid clipLow -1/)
