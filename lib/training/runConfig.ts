@@ -13,8 +13,8 @@ export async function storedConfig(folder: RunFolder): Promise<TrainingConfig | 
   return stored === null ? null : parseConfig(stored, folder.folder)
 }
 
-/** Writes `config.json`, paths relative to the run folder. */
-export async function storeConfig(folder: RunFolder, config: TrainingConfig): Promise<void> {
+/** Writes `config.json` (or another file), paths relative to the run folder. */
+export async function storeConfig(folder: RunFolder, config: TrainingConfig, name = 'config.json'): Promise<void> {
   const copy = structuredClone(config)
   const relative = (file: string) => {
     const name = path.relative(folder.folder, file)
@@ -26,7 +26,7 @@ export async function storeConfig(folder: RunFolder, config: TrainingConfig): Pr
   if (copy.supervised && copy.supervised.demonstrations !== 'task')
     copy.supervised.demonstrations = relative(copy.supervised.demonstrations)
   if ('from' in copy.model && path.isAbsolute(copy.model.from)) copy.model.from = relative(copy.model.from)
-  await folder.writeJson('config.json', copy)
+  await folder.writeJson(name, copy)
 }
 
 /**
