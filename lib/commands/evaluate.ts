@@ -2,8 +2,9 @@ import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { writeFileAtomically } from '../model/writeFileAtomically'
 import { progress } from '../notebook/progress'
+import type { Estimate } from '../tasks/passAtK'
 import { checkpointFolder, checkpointSteps } from '../training/checkpoint'
-import { type Estimate, evaluate } from '../training/evaluation'
+import { evaluate } from '../training/evaluation'
 import { parseJsonWithComments } from '../training/readConfig'
 import { resolveTask } from '../training/resolveTask'
 import { storedConfig } from '../training/runConfig'
@@ -85,5 +86,5 @@ async function checkpointOf(run: string): Promise<string> {
   return checkpointFolder(folder.checkpoints, last)
 }
 
-const percent = ({ mean, low, high }: Estimate) =>
-  `${(100 * mean).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
+const percent = ({ value, low, high }: Estimate) =>
+  `${(100 * value).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`

@@ -1,16 +1,10 @@
 import { generate } from '../model/generate'
 import type { LanguageModel } from '../model/languageModel'
+import { bootstrapMean, type Estimate } from '../tasks/passAtK'
 import { itemAt, type Task } from '../tasks/task'
 import { promptIds } from './promptIds'
 import { runSeed } from './runStreams'
 import type { EvaluationChoice } from './trainingConfig'
-
-/** A mean over items with its 95 % interval (normal approximation over items). */
-export interface Estimate {
-  mean: number
-  low: number
-  high: number
-}
 
 export interface EvaluationResult {
   split: string
@@ -41,7 +35,7 @@ export interface EvaluateOptions {
   onProgress?: (done: number, total: number, note?: string) => void
 }
 
-/** Accuracy of a model on a task's held-out items: greedy, and avg@k at a temperature. */
+/** Accuracy of a model on a task's held-out items: greedy, and avg@k at a temperature, with bootstrap intervals over items. */
 export async function evaluate<Item>(
   model: LanguageModel,
   task: Task<Item>,
@@ -95,9 +89,9 @@ export async function evaluate<Item>(
     split,
     items: count,
     samples,
-    greedy: estimate(greedy.map(({ verdict }) => Number(verdict.correct))),
-    average: estimate(right.map((r) => r / samples)),
-    passAtK: estimate(right.map((r) => Number(r > 0))),
+    greedy: bootstrapMean(greedy.map(({ verdict }) => Number(verdict.correct))),
+    average: bootstrapMean(right.map((r) => r / samples)),
+    passAtK: bootstrapMean(right.map((r) => Number(r > 0))),
     reward: mean(({ verdict }) => verdict.reward),
     length: mean(({ response }) => response.ids.length),
     truncated: mean(({ response }) => Number(['length', 'context'].includes(response.stopReason))),
@@ -108,8 +102,8 @@ export async function evaluate<Item>(
 /** The result as a metrics line shows it. */
 export function evaluationMetrics(result: EvaluationResult): Record<string, number> {
   const { samples, greedy, average, passAtK } = result
-  const named = (name: string, { mean, low, high }: Estimate) => ({
-    [`eval/${name}`]: mean,
+  const named = (name: string, { value, low, high }: Estimate) => ({
+    [`eval/${name}`]: value,
     [`eval/${name}_low`]: low,
     [`eval/${name}_high`]: high,
   })
@@ -121,13 +115,4 @@ export function evaluationMetrics(result: EvaluationResult): Record<string, numb
     'eval/mean_length': result.length,
     'eval/clipped_ratio': result.truncated,
   }
-}
-
-/** Mean and 95 % interval over items, kept within the values' own range [0, 1]. */
-export function estimate(values: readonly number[]): Estimate {
-  const n = values.length
-  const mean = values.reduce((sum, v) => sum + v, 0) / n
-  const variance = n > 1 ? values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1) : 0
-  const half = 1.96 * Math.sqrt(variance / n)
-  return { mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) }
 }

@@ -149,6 +149,10 @@ function checkTogether({ model, grpo, evaluation }: TrainingConfig): void {
 function withAbsolutePaths(config: TrainingConfig, folder: string): TrainingConfig {
   const result = structuredClone(config)
   if ('module' in result.task) result.task.module = path.resolve(folder, result.task.module)
+  // Files that a task reads: those that begin with a dot; other texts may be names on the hub.
+  const { options } = result.task
+  for (const [name, value] of Object.entries(options))
+    if (typeof value === 'string' && /^\.{1,2}\//.test(value)) options[name] = path.resolve(folder, value)
   const strategy = result.grpo?.credit.strategy
   if (typeof strategy === 'object') strategy.module = path.resolve(folder, strategy.module)
   if (result.supervised && result.supervised.demonstrations !== 'task')

@@ -1,15 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { workspaceRoot } from '../model/workspace'
 import { compactCountdown } from '../tasks/compactCountdown'
 import { countdown } from '../tasks/countdown'
-import type { Task } from '../tasks/task'
+import { parseCountdown } from '../tasks/countdownItems'
+import type { GivenItems } from '../tasks/givenItems'
+import { logicGridTask, readLogicGrids } from '../tasks/logicGrid'
+import { mathTask, readMathSet } from '../tasks/mathSets'
+import { choiceTask, readChoices } from '../tasks/multipleChoice'
+import { type Task, type TaskSplit, taskSplits } from '../tasks/task'
 import { ConfigError } from './readConfig'
 import type { TaskChoice } from './trainingConfig'
 import { hashOf, loadModule } from './userModule'
 
+type Options = Record<string, unknown>
+type MakeTask = (options: Options) => Task<unknown> | Promise<Task<unknown>>
+
 /** The tasks that a configuration can name. A user's own comes as a module or an object. */
-const named: Record<string, (options: Record<string, unknown>) => Task<unknown> | Promise<Task<unknown>>> = {
-  countdown: (options) => countdown(options) as Task<unknown>,
+const named: Record<string, MakeTask> = {
+  countdown: async ({ from, ...options }) =>
+    countdown({
+      ...options,
+      ...(typeof from === 'string' ? { from: parseCountdown(await readFile(from, 'utf8'), from) } : {}),
+    }) as Task<unknown>,
   'countdown-compact': (options) => compactCountdown(options) as Task<unknown>,
+  math: fromSources((source) => readMathSet(source, { downloadsFolder: downloads() }), mathTask),
+  'multiple-choice': fromSources(readChoices, choiceTask),
+  'logic-grid': fromSources(readLogicGrids, logicGridTask),
 }
+
+/** A task whose items are read: options `train`, `validation` and `test` name files, or sets on the hub. */
+function fromSources<Item>(
+  read: (source: string) => Promise<Item[]>,
+  make: (given: GivenItems<Item>, options: object) => Task<Item>,
+): MakeTask {
+  return async (options) => {
+    const given: GivenItems<Item> = {}
+    for (const split of taskSplits) {
+      const source = options[split]
+      if (source === undefined) continue
+      if (typeof source !== 'string')
+        throw new Error(`${split} is ${JSON.stringify(source)}: expected a file or a set's name`)
+      given[split] = await read(source)
+    }
+    const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !taskSplits.includes(name as TaskSplit)))
+    return make(given, rest) as Task<unknown>
+  }
+}
+
+const downloads = () => path.join(workspaceRoot(), 'data', 'downloads')
 
 export const taskNames = Object.keys(named)
 

@@ -21,6 +21,9 @@ export async function storeConfig(folder: RunFolder, config: TrainingConfig, nam
     return name.startsWith('.') ? name : `./${name}`
   }
   if ('module' in copy.task) copy.task.module = relative(copy.task.module)
+  const { options } = copy.task
+  for (const [key, value] of Object.entries(options))
+    if (typeof value === 'string' && path.isAbsolute(value)) options[key] = relative(value)
   const strategy = copy.grpo?.credit.strategy
   if (typeof strategy === 'object') strategy.module = relative(strategy.module)
   if (copy.supervised && copy.supervised.demonstrations !== 'task')

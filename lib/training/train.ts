@@ -210,7 +210,7 @@ class Training {
     const result = await run.stop.finishing(() =>
       evaluate(run.model, run.task, config.evaluation!, { seed: config.seed, dataSeed: config.dataSeed }),
     )
-    const value = result.average.mean
+    const value = result.average.value
     if (state.step > 0 && (!state.best || value > state.best.value)) state.best = { step: state.step, value }
     return { ...evaluationMetrics(result), 'timing_s/evaluation': (performance.now() - started) / 1000 }
   }
