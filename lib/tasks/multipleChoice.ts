@@ -71,7 +71,8 @@ function letterOf(answer: string, choices: readonly string[]): string | null {
     .replace(/[*$]/g, '')
     .trim()
   const letter = /^(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-Za-z])(?:\)?[.:]?$|\)|[.:]\s)/i.exec(text)
-  if (letter) return (letter[1] as string).toUpperCase()
+  const named = letter?.[1]?.toUpperCase()
+  if (named && (choices.length === 0 || named.charCodeAt(0) - 65 < choices.length)) return named
   const same = choices.findIndex((choice) => choice.toLowerCase() === text.toLowerCase().replace(/\.$/, ''))
   return same < 0 ? null : letterAt(same)
 }
