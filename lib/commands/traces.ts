@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
     .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
     .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
-    .option('--batch <n>', 'responses written together', wholeNumber(1), 24)
+    .option('--batch <n>', 'responses written together', wholeNumber(1), 36)
     .option('--preset <name>', "the paper's version: v2 or v1", 'v2')
     .option('--options <file>', 'JSON of parameters of the method, as `rhythm options` prints them')
     .option('--set <key=value...>', 'single parameters, e.g. rl.window=8')

@@ -35,7 +35,7 @@ export const SET_HORIZONS: readonly Horizon[] = [
   [10, 200],
 ]
 
-/** Share of the work that writing the responses is, of a set with a batch of 24 on a CPU; for the estimate of the time left. */
+/** Share of the work that writing the responses is, of a set with the default batch on a CPU; for the estimate of the time left. */
 const WRITING = 0.7
 
 export interface TraceSetOptions {
@@ -54,7 +54,7 @@ export interface TraceSetOptions {
   /** Default 512. */
   maxNewTokens?: number
   seed?: number
-  /** Responses written together; more is faster and takes more memory. Default 24. */
+  /** Responses written together; more is faster and takes more memory. Default 36. */
   batch?: number
   /** Parameters of the method. */
   rhythm?: RhythmOptionsInput
@@ -88,7 +88,7 @@ export async function makeTraceSet(
   options: TraceSetOptions = {},
 ): Promise<TraceSet> {
   const method = methodOf(options)
-  const { limit, samples = 1, temperature = 0.7, topK, topP = 1, maxNewTokens = 512, seed = 0, batch = 24 } = options
+  const { limit, samples = 1, temperature = 0.7, topK, topP = 1, maxNewTokens = 512, seed = 0, batch = 36 } = options
   const source = typeof options.problems === 'string' ? options.problems : undefined
   const problems =
     typeof options.problems === 'object'
