@@ -1,3 +1,4 @@
+import { reshape } from './ops'
 import { deviceReport, execute, flag, type Tensor, tf, type } from './tensorflow'
 
 interface Attribute {
@@ -24,10 +25,6 @@ interface Transposed {
   transposeB?: boolean
 }
 
-/** Product of two matrices, either of them transposed. */
-export const product = (a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: Transposed = {}): Tensor =>
-  execute('MatMul', [a, b], flag('transpose_a', transposeA), flag('transpose_b', transposeB))
-
 /** What makes an op run oneDNN's kernel, which eager execution does not choose by itself. */
 const kernelLabel: Attribute = { name: '_kernel', type: binding.TF_ATTR_STRING, value: 'MklNameChangeOp' }
 /** On a CPU: products 1.3 to 4 times as fast, softmax a quarter faster. */
@@ -43,6 +40,20 @@ export const batchProduct = (
   return oneDnn
     ? execute('_MklBatchMatMulV2', [a, b], ...attributes, kernelLabel)
     : execute('BatchMatMulV2', [a, b], ...attributes)
+}
+
+/** From this many multiplications on, oneDNN's batched product is faster for one pair, up to 3.4 times for a head's logits. */
+const LARGE_PRODUCT = 2 ** 29
+
+/** Product of two matrices, either of them transposed. */
+export function product(a: Tensor, b: Tensor, transposed: Transposed = {}): Tensor {
+  const { transposeA = false, transposeB = false } = transposed
+  const columns = b.shape[transposeB ? 0 : 1]!
+  if (oneDnn && a.size * columns >= LARGE_PRODUCT) {
+    const whole = batchProduct(reshape(a, [1, ...a.shape]), reshape(b, [1, ...b.shape]), transposed)
+    return reshape(whole, whole.shape.slice(1))
+  }
+  return execute('MatMul', [a, b], flag('transpose_a', transposeA), flag('transpose_b', transposeB))
 }
 
 function hasOneDnn(): boolean {

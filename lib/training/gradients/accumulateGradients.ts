@@ -33,7 +33,7 @@ export interface GradientOptions {
 
 /** Of the gradients by the logits, this many numbers are kept from the forward pass at most; beyond, logits are computed twice. */
 const MOST_KEPT_SLOPES = 2 ** 26
-const GROUP_TOKENS = 1024
+const GROUP_TOKENS = 2048
 /** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
 const BLOCK_ELEMENTS = 2 ** 20
 const MOST_QUERY_ROWS = 128
