@@ -45,6 +45,7 @@ const supervised = z.strictObject({
   batch: whole(1).default(32),
   microBatch: whole(1).default(32),
   bucketSteps: whole(1).default(16),
+  maxTokens: whole(2).nullable().default(null),
   demonstrations: z.string().min(1).default('task'),
   evaluateEvery: whole(0).default(0),
   optimizer,

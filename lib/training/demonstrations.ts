@@ -18,6 +18,7 @@ export interface TrainingPair {
 export class DemonstrationBatches {
   private bucket = -1
   private batches: TrainingPair[][] = []
+  private leftOut = 0
 
   constructor(
     private readonly model: LanguageModel,
@@ -26,20 +27,29 @@ export class DemonstrationBatches {
     private readonly demonstration: (index: number) => Demonstration,
   ) {}
 
-  at(step: number): TrainingPair[] {
+  /** The demonstrations of a step, and how many of its bucket were left out for their length. */
+  at(step: number): { pairs: TrainingPair[]; leftOut: number } {
     const { batch, bucketSteps } = this.choice
     const bucket = Math.floor(step / bucketSteps)
-    if (bucket !== this.bucket) {
-      const first = bucket * bucketSteps * batch
-      const pairs = Array.from({ length: bucketSteps * batch }, (_, i) => this.pair(first + i))
-      const sorted = pairs
-        .map((pair, i) => ({ pair, i }))
-        .sort((a, b) => a.pair.ids.length - b.pair.ids.length || a.i - b.i)
-      const order = runStream(this.seed, 'buckets', bucket).permutation(bucketSteps)
-      this.batches = order.map((k) => sorted.slice(k * batch, (k + 1) * batch).map(({ pair }) => pair))
-      this.bucket = bucket
-    }
-    return this.batches[step % bucketSteps]!
+    if (bucket !== this.bucket) this.fill(bucket, bucket * bucketSteps * batch)
+    return { pairs: this.batches[step % bucketSteps]!, leftOut: this.leftOut }
+  }
+
+  private fill(bucket: number, first: number): void {
+    const { batch, bucketSteps, maxTokens } = this.choice
+    const all = Array.from({ length: bucketSteps * batch }, (_, i) => this.pair(first + i))
+    const pairs = all.filter(({ ids }) => maxTokens === null || ids.length <= maxTokens)
+    if (pairs.length < bucketSteps)
+      throw new Error(
+        `supervised.maxTokens ${maxTokens} leaves ${pairs.length} of ${all.length} demonstrations: raise it`,
+      )
+    const sorted = pairs.map((pair, i) => ({ pair, i }))
+    sorted.sort((a, b) => a.pair.ids.length - b.pair.ids.length || a.i - b.i)
+    const cut = (k: number) => Math.floor((k * sorted.length) / bucketSteps)
+    const order = runStream(this.seed, 'buckets', bucket).permutation(bucketSteps)
+    this.batches = order.map((k) => sorted.slice(cut(k), cut(k + 1)).map(({ pair }) => pair))
+    this.leftOut = all.length - pairs.length
+    this.bucket = bucket
   }
 
   private pair(index: number): TrainingPair {
@@ -47,8 +57,10 @@ export class DemonstrationBatches {
     const head = promptIds(this.model, prompt)
     const ids = [...head, ...responseIds(this.model, response)]
     const most = this.model.config.maxPositionEmbeddings
-    if (ids.length > most)
-      throw new Error(`demonstration ${index} has ${ids.length} tokens, the model's context is ${most}: leave it out`)
+    if (this.choice.maxTokens === null && ids.length > most)
+      throw new Error(
+        `demonstration ${index} has ${ids.length} tokens, the model's context is ${most}: leave such ones out with supervised.maxTokens`,
+      )
     if (ids.length === head.length) throw new Error(`demonstration ${index} has an empty response`)
     return { ids, promptLength: head.length }
   }

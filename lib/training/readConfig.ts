@@ -118,7 +118,7 @@ function bare(schema: unknown): unknown {
   return inner
 }
 
-function checkTogether({ model, grpo, evaluation }: TrainingConfig): void {
+function checkTogether({ model, supervised, grpo, evaluation }: TrainingConfig): void {
   if (grpo) {
     try {
       rhythmOptions({ rl: grpo.credit.rl, credit: grpo.credit.options }, grpo.credit.preset)
@@ -138,6 +138,10 @@ function checkTogether({ model, grpo, evaluation }: TrainingConfig): void {
     if (!model.characters.includes(model.end))
       throw new ConfigError(`model.end ${JSON.stringify(model.end)} is not among model.characters`)
     const longest = Math.max(grpo?.maxNewTokens ?? 0, evaluation?.maxNewTokens ?? 0)
+    if ((supervised?.maxTokens ?? 0) > model.maxPositionEmbeddings)
+      throw new ConfigError(
+        `supervised.maxTokens is ${supervised?.maxTokens}, model.maxPositionEmbeddings ${model.maxPositionEmbeddings}: expected at most that`,
+      )
     if (longest >= model.maxPositionEmbeddings)
       throw new ConfigError(
         `responses of ${longest} tokens do not fit into model.maxPositionEmbeddings ${model.maxPositionEmbeddings}`,

@@ -13,7 +13,7 @@ export async function supervisedStep(
 ): Promise<StepResult> {
   const { phaseStep } = run.state
   const times = new PhaseTimes()
-  const pairs = batches.at(phaseStep)
+  const { pairs, leftOut } = batches.at(phaseStep)
   times.end('data')
   const responseTokens = pairs.reduce((sum, { ids, promptLength }) => sum + ids.length - promptLength, 0)
   const allTokens = pairs.reduce((sum, { ids }) => sum + ids.length, 0)
@@ -53,6 +53,7 @@ export async function supervisedStep(
       grad_norm: gradientNorm,
       learning_rate: learningRate,
       updates_skipped: Number(skipped),
+      demonstrations_left_out: leftOut,
       ...times.seconds,
     },
     tokens: allTokens,

@@ -61,6 +61,8 @@ export interface SupervisedChoice {
   microBatch: number
   /** Steps whose demonstrations are sorted by length together, so that a batch holds similar lengths. */
   bucketSteps: number
+  /** Demonstrations with more tokens, prompt included, are left out and counted in the metrics; null: one that does not fit is an error. */
+  maxTokens: number | null
   /** `task`: the task writes them; otherwise a JSONL file of {"prompt", "response"}. */
   demonstrations: string
   /** Steps between evaluations; 0: only after the last step. */
