@@ -1,20 +1,27 @@
-import { execute, flag, type Tensor, tf, type } from './tensorflow'
+import { execute, executeFast, flag, type Tensor, tf, type } from './tensorflow'
 
 const index = type('Tidx', 'int32')
 
+/** Products with fewer rows than this on either side are faster without oneDNN. */
+const ONE_DNN_ROWS = 64
+
 /** `a [m, k] · b [k, n]`, or `b [n, k]` with `transposeB`. TensorFlow's MatMul: faster than tfjs's batched one for few rows. */
-export const matMul = (a: Tensor, b: Tensor, transposeB = false): tf.Tensor2D =>
-  execute('MatMul', [a, b], flag('transpose_a', false), flag('transpose_b', transposeB))
+export const matMul = (a: Tensor, b: Tensor, transposeB = false): tf.Tensor2D => {
+  const narrow = Math.min(a.shape[0]!, b.shape[transposeB ? 0 : 1]!)
+  const run = narrow < ONE_DNN_ROWS ? execute : executeFast
+  return run('MatMul', [a, b], flag('transpose_a', false), flag('transpose_b', transposeB))
+}
 
 /** Products of the last two axes, the leading axes broadcast. */
 export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
-  execute('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
+  executeFast('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
 
 export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
 export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
-export const sigmoid = (a: Tensor): Tensor => execute('Sigmoid', [a])
+/** `a · sigmoid(a)` in one pass: TensorFlow's gradient of softplus is `x · sigmoid(y)`. */
+export const silu = (a: Tensor): Tensor => execute('SoftplusGrad', [a, a])
 /** Over the last axis. */
-export const softmax = (a: Tensor): Tensor => execute('Softmax', [a])
+export const softmax = (a: Tensor): Tensor => executeFast('Softmax', [a])
 
 /** Axes, permutations, shapes and small scalars, kept outside every `tidy`, least recently used first. */
 const constants = new Map<string, Tensor>()

@@ -22,6 +22,7 @@ interface NativeBackend {
     TF_INT32: number
     TF_ATTR_TYPE: number
     TF_ATTR_BOOL: number
+    TF_ATTR_STRING: number
   }
   isUsingGpuDevice: boolean
   executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor
@@ -48,6 +49,38 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   ...attributes: OpAttribute[]
 ): T {
   return native.executeSingleOutput(op, [float32, ...attributes], inputs) as T
+}
+
+/** The attribute that makes an op run oneDNN's kernel, which eager execution does not choose by itself. */
+const oneDnnKernel: OpAttribute = { name: '_kernel', type: binding.TF_ATTR_STRING, value: 'MklNameChangeOp' }
+
+/**
+ * Whether this TensorFlow has oneDNN's kernels and computes on a CPU. There, batched products are 1.3 to 4 times as fast with them,
+ * softmax a quarter faster; products of two matrices with few rows are slower.
+ */
+export const hasOneDnn: boolean = !native.isUsingGpuDevice && tryOneDnn()
+
+function tryOneDnn(): boolean {
+  const one = tf.ones([1, 1, 1])
+  try {
+    execute('_MklBatchMatMulV2', [one, one], flag('adj_x', false), flag('adj_y', false), oneDnnKernel).dispose()
+    return true
+  } catch (error) {
+    // A TensorFlow without oneDNN, as for other processors, has no such op or kernel; its own computes the same.
+    if (error instanceof Error && error.message.includes('_MklBatchMatMulV2')) return false
+    throw error
+  } finally {
+    one.dispose()
+  }
+}
+
+/** As `execute`, with oneDNN's kernel of the op where there is one. */
+export function executeFast<T extends tf.Tensor = tf.Tensor>(
+  op: string,
+  inputs: tf.Tensor[],
+  ...attributes: OpAttribute[]
+): T {
+  return hasOneDnn ? execute(`_Mkl${op}`, inputs, ...attributes, oneDnnKernel) : execute(op, inputs, ...attributes)
 }
 
 /** Where and with what this process computes. */

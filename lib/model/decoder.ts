@@ -7,7 +7,7 @@ import {
   reshape,
   rmsNorm,
   scalar,
-  sigmoid,
+  silu,
   slice,
   softmax,
   swapHalves,
@@ -44,7 +44,7 @@ export interface ForwardOptions {
 
 /** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
 const BLOCK_ELEMENTS = 2 ** 22
-const MOST_QUERY_ROWS = 64
+const MOST_QUERY_ROWS = 128
 /** Rows that go through the MLP together. */
 const MLP_ROWS = 1024
 
@@ -93,8 +93,6 @@ export async function forward(
       scope.keep(keys)
       scope.keep(values)
       options.cache?.store(keys, values)
-      const keysTransposed = scope.keep(tf.tidy(() => transpose(keys, [0, 1, 3, 2]))) as tf.Tensor4D
-      scope.release(keys)
 
       const attended: tf.Tensor[] = []
       for (let start = 0; start < N; start += rowsAtOnce) {
@@ -102,10 +100,10 @@ export async function forward(
         attended.push(
           scope.keep(
             tf.tidy(() => {
-              const attention = attentionBlock(queries, keysTransposed, mask, start, rows)
+              const attention = attentionBlock(queries, keys, mask, start, rows)
               const observed = watching.filter((o) => o.wants === undefined || o.wants(start, start + rows))
               if (observed.length > 0) {
-                const seen = tf.reshape(attention, [B, H, rows, start + rows]) as tf.Tensor4D
+                const seen = reshape(attention, [B, H, rows, start + rows]) as tf.Tensor4D
                 for (const observer of observed) {
                   tf.tidy(() => observer.observe({ layer, rowStart: start, attention: seen, lengths }))
                 }
@@ -119,11 +117,11 @@ export async function forward(
       const afterAttention = scope.keep(
         tf.tidy(() => {
           const joined = attended.length === 1 ? attended[0]! : tf.concat(attended, 2)
-          const byToken = tf.reshape(transpose(joined, [0, 2, 1, 3]), [B * N, -1])
+          const byToken = reshape(transpose(joined, [0, 2, 1, 3]), [B * N, H * config.headDim])
           return add(x, linear(byToken, layerWeights.output, layerWeights.outputBias))
         }),
       )
-      scope.release(x, queries, keysTransposed, values, ...attended)
+      scope.release(x, queries, keys, values, ...attended)
 
       const outputs: tf.Tensor[] = []
       for (let start = 0; start < B * N; start += MLP_ROWS) {
@@ -131,7 +129,7 @@ export async function forward(
         outputs.push(
           scope.keep(
             tf.tidy(() => {
-              const part = rows === B * N ? afterAttention : tf.slice(afterAttention, [start, 0], [rows, hiddenSize])
+              const part = rows === B * N ? afterAttention : slice(afterAttention, [start, 0], [rows, hiddenSize])
               return gatedMlp(config, layerWeights, part)
             }),
           ),
@@ -208,37 +206,35 @@ function projectHeads(
 }
 
 /** Attention probabilities of query rows `[start, start + rows)` over keys `[0, start + rows)`: `[B · H, rows, keys]`. */
-function attentionBlock(
-  queries: tf.Tensor4D,
-  keysTransposed: tf.Tensor4D,
-  mask: tf.Tensor2D,
-  start: number,
-  rows: number,
-) {
+function attentionBlock(queries: tf.Tensor4D, keys: tf.Tensor4D, mask: tf.Tensor2D, start: number, rows: number) {
   const [B, H, , D] = queries.shape
-  const K = keysTransposed.shape[1]
-  const N = keysTransposed.shape[3]
-  const keys = start + rows
-  const q = tf.reshape(tf.slice(queries, [0, 0, start, 0], [B, H, rows, D]), [B * K, (H / K) * rows, D])
-  const k = tf.reshape(tf.slice(keysTransposed, [0, 0, 0, 0], [B, K, D, keys]), [B * K, D, keys])
-  const scores = tf.reshape(batchMatMul(q, k), [B * H, rows, keys])
-  return softmax(add(scores, tf.slice(mask, [0, N - start], [rows, keys])))
+  const [, K, N] = keys.shape
+  const end = start + rows
+  const q = reshape(slice(queries, [0, 0, start, 0], [B, H, rows, D]), [B * K, (H / K) * rows, D])
+  const scores = reshape(batchMatMul(q, upTo(end, keys), true), [B * H, rows, end])
+  return softmax(add(scores, slice(mask, [0, N - start], [rows, end])))
 }
 
-/** `attention [B · H, rows, keys] · values`: `[B, H, rows, D]`. */
+/** `attention [B · H, rows, end] · values`: `[B, H, rows, D]`. */
 function attend(attention: tf.Tensor, values: tf.Tensor4D, start: number, rows: number): tf.Tensor {
   const [B, K, , D] = values.shape
-  const keys = start + rows
   const H = attention.shape[0]! / B
-  const v = tf.reshape(tf.slice(values, [0, 0, 0, 0], [B, K, keys, D]), [B * K, keys, D])
-  return tf.reshape(batchMatMul(tf.reshape(attention, [B * K, (H / K) * rows, keys]), v), [B, H, rows, D])
+  const end = start + rows
+  const attended = batchMatMul(reshape(attention, [B * K, (H / K) * rows, end]), upTo(end, values))
+  return reshape(attended, [B, H, rows, D])
+}
+
+/** Keys or values `[B, K, N, D]` of positions `[0, end)`: `[B · K, end, D]`. */
+function upTo(end: number, source: tf.Tensor4D): tf.Tensor {
+  const [B, K, N, D] = source.shape
+  const whole = reshape(source, [B * K, N, D])
+  return end === N ? whole : slice(whole, [0, 0, 0], [B * K, end, D])
 }
 
 /** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. Inside, a column is a token. */
 function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Tensor {
   const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
-  const gate = matMul(layer.gate, normed, true)
-  const activated = multiply(multiply(gate, sigmoid(gate)), matMul(layer.up, normed, true))
+  const activated = multiply(silu(matMul(layer.gate, normed, true)), matMul(layer.up, normed, true))
   return add(x, columnsToRows(matMul(layer.down, activated)))
 }
 

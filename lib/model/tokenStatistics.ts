@@ -12,7 +12,7 @@ export interface TokenStatistics {
 }
 
 /** Logits exist for this many positions at a time. */
-const LOGIT_ROWS = 64
+const LOGIT_ROWS = 128
 
 /**
  * Entropy and log-probability of the response tokens of each sequence, from the states that `forward` returned for the same

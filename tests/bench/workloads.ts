@@ -7,7 +7,7 @@ import type { LanguageModel } from '../../lib/model/languageModel'
 import { loadModel } from '../../lib/model/loadModel'
 
 const MODEL = 'smollm2-135m-instruct'
-const LOGIT_ROWS = 64
+const LOGIT_ROWS = 128
 const DECODED = { prompt: 64, tokens: 128 }
 
 /** Ids as arbitrary as random ones, the same in every run. */
