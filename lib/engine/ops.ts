@@ -4,6 +4,8 @@ const index = type('Tidx', 'int32')
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
 const ONE_DNN_ROWS = 64
+/** The same for batched products and softmax: a decoding step has a row a head. */
+const ONE_DNN_BATCH_ROWS = 16
 
 /** `a [m, k] · b [k, n]`, or `b [n, k]` with `transposeB`. TensorFlow's MatMul: faster than tfjs's batched one for few rows. */
 export const matMul = (a: Tensor, b: Tensor, transposeB = false): tf.Tensor2D => {
@@ -12,16 +14,18 @@ export const matMul = (a: Tensor, b: Tensor, transposeB = false): tf.Tensor2D =>
   return run('MatMul', [a, b], flag('transpose_a', false), flag('transpose_b', transposeB))
 }
 
+const forRows = (a: Tensor) => (a.shape[a.rank - 2]! < ONE_DNN_BATCH_ROWS ? execute : executeFast)
+
 /** Products of the last two axes, the leading axes broadcast. */
 export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
-  executeFast('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
+  forRows(a)('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
 
 export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
 export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
 /** `a · sigmoid(a)` in one pass: TensorFlow's gradient of softplus is `x · sigmoid(y)`. */
 export const silu = (a: Tensor): Tensor => execute('SoftplusGrad', [a, a])
 /** Over the last axis. */
-export const softmax = (a: Tensor): Tensor => executeFast('Softmax', [a])
+export const softmax = (a: Tensor): Tensor => forRows(a)('Softmax', [a])
 
 /** Axes, permutations, shapes and small scalars, kept outside every `tidy`, least recently used first. */
 const constants = new Map<string, Tensor>()
