@@ -1,0 +1,102 @@
+import path from 'node:path'
+import { type Command, Option } from 'commander'
+import { type AnalysisTables, analyzeTraces } from '../analysis/analyzeTraces'
+import { scorePerturbation } from '../analysis/perturbation'
+import { perturbationTable } from '../analysis/perturbationTable'
+import { TABLE_FORMATS, type TableFormat, writeTables } from '../analysis/tableFiles'
+import { progress } from '../notebook/progress'
+import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
+import { type PerturbedResponse, readRollouts } from '../traces/perturbSet'
+import { analysisReport } from './analysisReport'
+import { during, print, wholeNumber } from './shared'
+
+export function register(program: Command): void {
+  program
+    .command('analyze')
+    .description("The paper's analyses of a trace set: tables with intervals beside the paper's values, and figures.")
+    .argument('<folder>', 'a finished trace set')
+    .option('--control <folder>', 'its control: the same responses traced with permuted weights')
+    .option('--compare <folder...>', 'other trace sets, to stand beside this one')
+    .option('--rollouts <file>', 'roll-outs of `rhythm perturb`, for Table 1')
+    .option('--output <folder>', 'where tables and figures go; nothing is written without it')
+    .option('--formats <list>', 'of the tables', formats, [...TABLE_FORMATS])
+    .option('--digits <n>', 'significant digits in the files; all by default', wholeNumber(2))
+    .option('--leave-out <table...>', 'tables not to write', [])
+    .option('--figures', 'write every figure as HTML and SVG')
+    .addOption(
+      new Option('--heads <choice>', "each trace's own heads, those chosen once over the set, or both")
+        .choices(['own', 'calibrated', 'both'])
+        .default('own'),
+    )
+    .option('--no-robustness', 'leave out how the lifts depend on the parameters')
+    .option('--replicates <n>', 'of the bootstrap', wholeNumber(1), 2000)
+    .option('--shuffles <n>', 'for p-values', wholeNumber(1), 1000)
+    .option('--seed <n>', 'of bootstrap and shuffles', wholeNumber(0), 0)
+    .action(async (folder: string, options) => {
+      const { control, compare = [], rollouts, output, figures, digits, leaveOut } = options
+      if (figures && !output) throw new Error('--figures needs --output FOLDER, where they go')
+      const unknown = (leaveOut as string[]).find((name) => !TABLE_NAMES.includes(name))
+      if (unknown) throw new Error(`--leave-out ${unknown}: the tables are ${TABLE_NAMES.join(', ')}`)
+      const set = await openTraceSet(folder)
+      const permuted = control ? await controlOf(set, control) : undefined
+      const others = await Promise.all((compare as string[]).map((other) => openTraceSet(other)))
+      const score = rollouts ? scorePerturbation(await rolloutsOf(set, rollouts)) : null
+      const bar = progress('analysis', set.responses.length)
+      const tables = await during(bar, () =>
+        analyzeTraces(set.traces, {
+          name: nameOf(folder),
+          heads: HEADS[options.heads as keyof typeof HEADS],
+          permuted: permuted?.traces,
+          others: Object.fromEntries(others.map((other) => [nameOf(other.folder), other.traces])),
+          robustness: options.robustness,
+          bootstrap: { replicates: options.replicates, seed: options.seed },
+          shuffles: options.shuffles,
+          count: set.responses.length,
+          onProgress: bar.callback,
+        }),
+      )
+      const perturbation = score ? perturbationTable(score) : []
+      const perturbationByProblem = score?.perProblem ?? []
+      print(analysisReport(tables, perturbation))
+      if (!output) return
+      const named = { ...tables, perturbation, perturbationByProblem }
+      const kept = Object.fromEntries(Object.entries(named).filter(([name]) => !leaveOut.includes(name)))
+      const written = await writeTables(kept, output, { formats: options.formats, digits })
+      print(`\n${output}: ${written.length} files of tables`)
+    })
+}
+
+const tableNames: Record<keyof AnalysisTables | 'perturbation' | 'perturbationByProblem', true> = {
+  ...{ summary: true, traces: true, table2: true, prominenceSweep: true, controls: true, layerThirds: true },
+  ...{ sideBySide: true, differences: true, peakOverlap: true, peakOverlapByTrace: true, entropyAroundPeaks: true },
+  ...{ rhythmAroundAnchors: true, crossCorrelation: true, robustness: true, paper: true },
+  ...{ perturbation: true, perturbationByProblem: true },
+}
+const TABLE_NAMES = Object.keys(tableNames)
+
+const HEADS = { own: ['trace'], calibrated: ['calibrated'], both: ['trace', 'calibrated'] } as const
+
+const nameOf = (folder: string) => path.basename(path.resolve(folder))
+
+function formats(text: string): TableFormat[] {
+  return text.split(',').map((part) => part.trim() as TableFormat)
+}
+
+/** The roll-outs, if they continue responses of this set. */
+async function rolloutsOf(set: TraceSet, file: string): Promise<PerturbedResponse[]> {
+  const rollouts = await readRollouts(file)
+  if (rollouts.some(({ settings }) => settings.responses !== set.manifest.responses?.sha256))
+    throw new Error(`${file} holds roll-outs of other responses than those in ${set.folder}`)
+  return rollouts
+}
+
+/** The control, if it is one of this set: of the same responses, token for token. */
+async function controlOf(set: TraceSet, folder: string): Promise<TraceSet> {
+  const control = await openTraceSet(folder)
+  const base = control.manifest.control?.base
+  if (!base)
+    throw new Error(`${folder} is no control: make one with rhythm traces --control permuted --base ${set.folder}`)
+  if (base.responses !== set.manifest.responses?.sha256)
+    throw new Error(`${folder} is a control of other responses (of ${base.folder}), not of those in ${set.folder}`)
+  return control
+}
