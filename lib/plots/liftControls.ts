@@ -1,10 +1,10 @@
 import type { ControlRow } from '../analysis/controls'
-import { PAPER_VALUES } from '../analysis/paperValues'
 import type { Figure } from './figure'
 import {
   axisId,
   axisKey,
   claimKey,
+  claimsIn,
   claimTitle,
   errorBars,
   type Interval,
@@ -12,6 +12,8 @@ import {
   ofPeakMode,
   panelGrid,
   panelTitle,
+  paperLift,
+  withSubtitle,
 } from './panels'
 import { axis, baseLayout, COLOURS, CONFIG, FONT_SIZES, GRID_ON, NEUTRAL } from './theme'
 
@@ -31,10 +33,10 @@ export function liftControls(controls: readonly ControlRow[], options: LiftContr
   const rows = ofPeakMode(controls, options.peakMode)
   const main = rows[0]!.set
   const { name = main } = options
-  const claims = [...new Map(rows.map((row) => [claimKey(row), row])).values()]
+  const claims = claimsIn(rows)
   const others = [...new Set(rows.map(({ set }) => set))].filter((set) => set !== main)
   const lines = [
-    { label: "the paper's model", symbol: 'diamond-open', colour: NEUTRAL, of: paperLift },
+    { label: "the paper's model", symbol: 'diamond-open', colour: NEUTRAL, of: paperLine },
     { label: `<b>${name}</b>`, symbol: 'circle', colour: COLOURS.waad, of: lift(main, 'paper') },
     { label: 'against the same class', symbol: 'circle-open', colour: COLOURS.waad, of: lift(main, 'same class') },
     { label: 'against the same place', symbol: 'circle-open', colour: COLOURS.waad, of: lift(main, 'same position') },
@@ -99,8 +101,7 @@ export function liftControls(controls: readonly ControlRow[], options: LiftContr
     margin: { l: 150, r: 20, t: 100, b: 52 },
   })
   const subtitle = `Lifts of Table 2 with 95 % intervals over ${traces} traces (${tokens} tokens); peaks: ${peakMode}`
-  layout.title = { ...(layout.title as object), subtitle: { text: subtitle, font: { size: FONT_SIZES.axisTitle } } }
-  return { data, layout, config: CONFIG }
+  return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }
 
   function lift(set: string, control: ControlRow['control']) {
     return (claim: ControlRow): Interval => {
@@ -110,10 +111,7 @@ export function liftControls(controls: readonly ControlRow[], options: LiftContr
   }
 }
 
-function paperLift({ row }: ControlRow): Interval {
-  const value = PAPER_VALUES.find((paper) => paper.table === '2' && paper.row === row)?.lift ?? null
-  return { value: value === null ? null : 100 * value, low: null, high: null }
-}
+const paperLine = ({ row }: ControlRow): Interval => ({ value: paperLift(row), low: null, high: null })
 
 const digits = (value: number) => value.toFixed(Math.abs(value) >= 100 ? 0 : 1)
 const signed = (value: number) => `${value < 0 ? '−' : '+'}${digits(Math.abs(value))}`

@@ -1,3 +1,4 @@
+import { PAPER_VALUES } from '../analysis/paperValues'
 import type { PlotlyTrace } from './figure'
 import { significants } from './figure'
 import { FONT_SIZES } from './theme'
@@ -137,3 +138,33 @@ export function claimTitle({ row, alignment }: { row: number; alignment: string 
 
 /** What tells the rows of Table 2 apart. */
 export const claimKey = ({ row, alignment }: { row: number; alignment: string | null }) => `${row} ${alignment ?? ''}`
+
+/** A thin line across panel `i` at height `y`, for what the panel's values are compared with. */
+export function levelLine(y: number, i: number, colour: string, dash = 'dot'): object {
+  return {
+    type: 'line',
+    xref: `${axisId('x', i)} domain`,
+    yref: axisId('y', i),
+    x0: 0,
+    x1: 1,
+    y0: y,
+    y1: y,
+    line: { color: colour, width: 1.2, dash },
+  }
+}
+
+/** `title` with a second, smaller line. */
+export function withSubtitle(layout: Record<string, unknown>, text: string): Record<string, unknown> {
+  const subtitle = { text, font: { size: FONT_SIZES.axisTitle } }
+  return { ...layout, title: { ...(layout.title as object), subtitle } }
+}
+
+/** The claims of Table 2 that rows are of, in their order. */
+export function claimsIn<Row extends { row: number; alignment: string | null }>(rows: readonly Row[]): Row[] {
+  return [...new Map(rows.map((row) => [claimKey(row), row])).values()]
+}
+
+/** The paper's lift of a row of Table 2, in percent. */
+export function paperLift(row: number): number | null {
+  return percent(PAPER_VALUES.find((value) => value.table === '2' && value.row === row)?.lift ?? null)
+}
