@@ -5,6 +5,7 @@ import { scorePerturbation } from '../analysis/perturbation'
 import { perturbationTable } from '../analysis/perturbationTable'
 import { TABLE_FORMATS, type TableFormat, writeTables } from '../analysis/tableFiles'
 import { progress } from '../notebook/progress'
+import { analysisFigures, type Figure, saveFigure, saveHtml } from '../plots'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
 import { type PerturbedResponse, readRollouts } from '../traces/perturbSet'
 import { analysisReport } from './analysisReport'
@@ -63,6 +64,10 @@ export function register(program: Command): void {
       const kept = Object.fromEntries(Object.entries(named).filter(([name]) => !leaveOut.includes(name)))
       const written = await writeTables(kept, output, { formats: options.formats, digits })
       print(`\n${output}: ${written.length} files of tables`)
+      if (!figures) return
+      const drawn = analysisFigures(tables, score && { table: perturbation, perProblem: score.perProblem })
+      for (const [name, figure] of Object.entries(drawn)) await writeFigure(figure, path.join(output, 'figures', name))
+      print(`${path.join(output, 'figures')}: ${Object.keys(drawn).join(', ')} as HTML and SVG`)
     })
 }
 
@@ -73,6 +78,12 @@ const tableNames: Record<keyof AnalysisTables | 'perturbation' | 'perturbationBy
   ...{ perturbation: true, perturbationByProblem: true },
 }
 const TABLE_NAMES = Object.keys(tableNames)
+
+/** `PATH.svg` at page width, with its title, and `PATH.html`, live. */
+async function writeFigure(figure: Figure, name: string): Promise<void> {
+  await saveFigure(figure, `${name}.svg`, { width: 'page', title: true })
+  await saveHtml(figure, `${name}.html`)
+}
 
 const HEADS = { own: ['trace'], calibrated: ['calibrated'], both: ['trace', 'calibrated'] } as const
 

@@ -51,7 +51,7 @@ export function anchorAverages(rows: readonly EventAverageRow[], options: { titl
     annotations: SERIES.map(({ series }, i) => panelTitle(series, places[i]!)),
     legend: { ...LEGEND_ABOVE, x: 1, xanchor: 'right', y: 1.08 },
     hovermode: 'closest',
-    margin: { l: 62, r: 20, t: 92, b: 52 },
+    margin: { l: 62, r: 20, t: 98, b: 52 },
   })
   const subtitle = `${counts.join(' and ')} in ${rows[0]!.traces} traces; dotted: the mean of all tokens`
   return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }

@@ -27,7 +27,7 @@ export function laggedCorrelations(rows: readonly CrossCorrelationRow[], options
     yaxis: axis('correlation', { ...GRID_ON, zeroline: true, zerolinecolor: NEUTRAL }),
     legend: LEGEND_ABOVE,
     hovermode: 'closest',
-    margin: { l: 62, r: 20, t: 92, b: 52 },
+    margin: { l: 62, r: 20, t: 98, b: 52 },
   })
   return {
     data,

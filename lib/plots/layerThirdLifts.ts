@@ -53,12 +53,12 @@ export function layerThirdLifts(
       hovertemplate: '%{x} third: %{y:.1f} %<extra></extra>',
     }
   })
-  const layout = baseLayout(options.title ?? 'In which layers?', 300, {
+  const layout = baseLayout(options.title ?? 'In which layers?', 330, {
     ...axes,
     annotations: claims.map((claim, i) => panelTitle(claimTitle(claim), places[i]!)),
     showlegend: false,
     hovermode: 'closest',
-    margin: { l: 62, r: 20, t: 100, b: 52 },
+    margin: { l: 62, r: 20, t: 112, b: 52 },
   })
   const { traces, peakMode } = drawn[0]!
   return {

@@ -93,12 +93,12 @@ export function liftControls(controls: readonly ControlRow[], options: LiftContr
     })
   })
   const { peakMode, traces, tokens } = rows[0]!
-  const layout = baseLayout(options.title ?? 'Does planning precede anchoring?', 176 + 40 * lines.length, {
+  const layout = baseLayout(options.title ?? 'Does planning precede anchoring?', 190 + 40 * lines.length, {
     ...axes,
     annotations: claims.map((claim, i) => panelTitle(claimTitle(claim), places[i]!)),
     showlegend: false,
     hovermode: 'closest',
-    margin: { l: 150, r: 20, t: 100, b: 52 },
+    margin: { l: 150, r: 20, t: 112, b: 52 },
   })
   const subtitle = `Lifts of Table 2 with 95 % intervals over ${traces} traces (${tokens} tokens); peaks: ${peakMode}`
   return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }

@@ -156,7 +156,8 @@ export function levelLine(y: number, i: number, colour: string, dash = 'dot'): o
 /** `title` with a second, smaller line. */
 export function withSubtitle(layout: Record<string, unknown>, text: string): Record<string, unknown> {
   const subtitle = { text, font: { size: FONT_SIZES.axisTitle } }
-  return { ...layout, title: { ...(layout.title as object), subtitle } }
+  const place = { y: 1, yref: 'container', yanchor: 'top', pad: { l: 10, t: 14 } }
+  return { ...layout, title: { ...(layout.title as object), ...place, subtitle } }
 }
 
 /** The claims of Table 2 that rows are of, in their order. */

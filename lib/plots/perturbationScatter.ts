@@ -88,7 +88,7 @@ export function perturbationScatter(
     annotations: [panelTitle('each problem', places[0]!), panelTitle('all problems', places[1]!)],
     legend: { ...LEGEND_ABOVE, x: 1, xanchor: 'right', y: 1.06 },
     hovermode: 'closest',
-    margin: { l: 62, r: 20, t: 92, b: 52 },
+    margin: { l: 62, r: 20, t: 98, b: 52 },
   })
   const share = (value: number | null) => (value === null ? '–' : (100 * value).toFixed(0))
   const { value, low, high, paper } = probability

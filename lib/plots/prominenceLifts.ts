@@ -52,13 +52,13 @@ export function prominenceLifts(sweep: readonly ProminenceRow[], options: { titl
   const first = sweep[0]!
   const shares = sweep.filter((row) => claimKey(row) === claimKey(first))
   const text = (row: ProminenceRow) => `${(100 * row.waadShare).toFixed(0)} % at ${row.prominence}`
-  const layout = baseLayout(options.title ?? 'Does it depend on what counts as a peak?', 300, {
+  const layout = baseLayout(options.title ?? 'Does it depend on what counts as a peak?', 330, {
     ...axes,
     shapes,
     annotations: claims.map((claim, i) => panelTitle(claimTitle(claim), places[i]!)),
     showlegend: false,
     hovermode: 'closest',
-    margin: { l: 62, r: 20, t: 100, b: 52 },
+    margin: { l: 62, r: 20, t: 112, b: 52 },
   })
   const subtitle = `Dotted: the paper. Tokens that are WAAD peaks: ${text(shares[0]!)}, ${text(shares.at(-1)!)}`
   return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }

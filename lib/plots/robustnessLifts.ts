@@ -61,7 +61,7 @@ export function robustnessLifts(rows: readonly RobustnessRow[], options: { title
         hovertemplate: `${factor} %{customdata}: %{y:.1f} %<extra></extra>`,
       })
       const last = line === claims.length - 1
-      axes[axisKey('x', i)] = axis(last ? factor : null, {
+      axes[axisKey('x', i)] = axis(null, {
         domain: columns[column],
         anchor: axisId('y', i),
         type: 'category',
@@ -73,7 +73,7 @@ export function robustnessLifts(rows: readonly RobustnessRow[], options: { title
         ...(last ? {} : { ticks: '' }),
       })
       // One scale for the whole line.
-      axes[axisKey('y', i)] = axis(column === 0 ? claimTitle(claim) : null, {
+      axes[axisKey('y', i)] = axis(column === 0 ? `${claimTitle(claim)}<br>lift (%)` : null, {
         ...GRID_ON,
         domain: [Math.max(0, top - height), top],
         anchor: axisId('x', i),
@@ -85,12 +85,12 @@ export function robustnessLifts(rows: readonly RobustnessRow[], options: { title
       })
     })
   })
-  const layout = baseLayout(options.title ?? 'Does it depend on the parameters?', 150 + 130 * claims.length, {
+  const layout = baseLayout(options.title ?? 'Does it depend on the parameters?', 210 + 150 * claims.length, {
     ...axes,
-    annotations: [panelTitle('lift (%)', { x: [0, 1], y: [0, 1] })],
+    annotations: factors.map(({ factor }, i) => panelTitle(factor.replace(' ', '<br>'), { x: columns[i]!, y: [0, 1] })),
     showlegend: false,
     hovermode: 'closest',
-    margin: { l: 84, r: 20, t: 84, b: 150 },
+    margin: { l: 104, r: 20, t: 112, b: 98 },
     font: { size: FONT_SIZES.tick, color: NEUTRAL },
   })
   const { traces, peakMode } = rows[0]!
