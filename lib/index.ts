@@ -1,4 +1,5 @@
 /** reasoning-rhythm: attention capture, WAAD and FAI, and rhythm credit for language models. */
+export * from './analysis'
 export * from './attention/headStatistics'
 export * from './attention/patterns'
 export * from './credit/advantages'
@@ -35,8 +36,10 @@ export {
   saveModel,
 } from './model/loadModel'
 export { loadTokenizer } from './model/loadTokenizer'
+export { modelFingerprint } from './model/modelFingerprint'
 export type { AttentionBlock, AttentionObserver, ForwardShape } from './model/observer'
 export { openWeights } from './model/openWeights'
+export { permuteWeights } from './model/permuteWeights'
 export { readSafetensors, writeSafetensors } from './model/safetensors'
 export type { SamplingOptions } from './model/sampling'
 export { StreamDecoder } from './model/streamDecoder'
@@ -66,9 +69,54 @@ export * from './rhythm/sentences'
 export * from './rhythm/seriesTensors'
 export { alignToPredictor, distanceDrop, faiValidity } from './rhythm/tokenSeries'
 export { analysisMessages, analysisPrompt, analysisText, splitQuestion } from './tasks/analysisPrompt'
+export { type CharacterAlphabet, characterAlphabet } from './tasks/characters'
+export { type CompactCountdownOptions, compactAlphabet, compactCountdown } from './tasks/compactCountdown'
+export { type CountdownOptions, countdown, verifyCountdown } from './tasks/countdown'
+export { type CountdownItem, countdownSizes, parseCountdown, type SplitSizes, splitOf } from './tasks/countdownItems'
+export { countdownTrace } from './tasks/countdownTraces'
+export * from './tasks/logicGrid'
+export * from './tasks/math'
+export * from './tasks/mathSets'
+export * from './tasks/multipleChoice'
+export {
+  averageAccuracy,
+  bootstrapMean,
+  type IntervalOptions,
+  meanPassAtK,
+  passAtK,
+} from './tasks/passAtK'
 export { type Problem, type ReadProblemsOptions, readProblems } from './tasks/problems'
+export {
+  type Demonstration,
+  type Task,
+  type TaskItems,
+  type TaskMessage,
+  type TaskPrompt,
+  type TaskSplit,
+  taskItem,
+  taskSplits,
+  type Verdict,
+} from './tasks/task'
+export { type ControlSetOptions, makeControlSet, modelOfSet } from './traces/controlSet'
 export * from './traces/generateResponses'
+export { makeTraceSet, SET_HORIZONS, type TraceSetOptions } from './traces/makeTraceSet'
+export * from './traces/openTraceSet'
+export * from './traces/perturbationPositions'
+export * from './traces/perturbationRollouts'
+export {
+  type PerturbationSettings,
+  type PerturbedResponse,
+  type PerturbSetOptions,
+  perturbSet,
+  readRollouts,
+} from './traces/perturbSet'
 export * from './traces/traceAll'
 export * from './traces/traceFiles'
 export * from './traces/traceInput'
 export * from './traces/traceResponse'
+export type {
+  TraceSetControl,
+  TraceSetManifest,
+  TraceSetMethod,
+  TraceSetSampling,
+} from './traces/traceSetManifest'

@@ -1,12 +1,15 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InvalidArgument } from '../rhythm/invalidArgument'
+import type { AnalysisTables } from './analyzeTraces'
+import type { PerturbationProblem } from './perturbation'
+import type { PerturbationRow } from './perturbationTable'
 
 export const TABLE_FORMATS = ['json', 'csv', 'arrow'] as const
 export type TableFormat = (typeof TABLE_FORMATS)[number]
 
 /** Tables by name, each an array of plain rows: what `analyzeTraces` gives, and what can stand beside it. */
-export type NamedTables = Readonly<Record<string, readonly object[]>>
+export type NamedTables = { readonly [name: string]: readonly object[] }
 
 export interface WriteTablesOptions {
   /** Default: all three. */
@@ -20,7 +23,7 @@ export interface WriteTablesOptions {
  * `NAME.arrow`. An empty table, which was not asked for, has no file. Returns the paths.
  */
 export async function writeTables(
-  tables: NamedTables,
+  tables: NamedTables | Partial<RecordedTables>,
   folder: string,
   options: WriteTablesOptions = {},
 ): Promise<string[]> {
@@ -43,24 +46,47 @@ export async function writeTables(
   })
 }
 
-/** Reads the tables that `writeTables` wrote as JSON, as rows. Throws on a folder without any, and on a file that is no table. */
-export function readTables(folder: string): Record<string, Record<string, string | number | boolean | null>[]> {
-  const names = readdirSync(folder).filter((name) => name.endsWith('.json'))
-  if (names.length === 0)
-    throw new InvalidArgument(`${folder} holds no table NAME.json: make them with rhythm analyze --output ${folder}`)
-  return Object.fromEntries(
-    names.sort().map((name) => {
-      const columns = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Record<string, (string | null)[]>
-      const keys = Object.keys(columns)
-      const length = columns[keys[0]!]?.length
-      if (Array.isArray(columns) || keys.some((key) => columns[key]!.length !== length))
-        throw new InvalidArgument(`${join(folder, name)} is no table: expected an object of columns of one length`)
-      const rows = Array.from({ length: length ?? 0 }, (_, i) =>
-        Object.fromEntries(keys.map((key) => [key, columns[key]![i]!])),
-      )
-      return [name.slice(0, -'.json'.length), rows]
-    }),
-  )
+/** What `rhythm analyze` writes: the tables of `analyzeTraces`, and Table 1 if there were roll-outs. */
+export interface RecordedTables extends AnalysisTables {
+  perturbation: PerturbationRow[]
+  perturbationByProblem: PerturbationProblem[]
+}
+
+const empty = (): RecordedTables => ({
+  ...{ summary: [], traces: [], table2: [], prominenceSweep: [], controls: [], layerThirds: [], sideBySide: [] },
+  ...{ differences: [], peakOverlap: [], peakOverlapByTrace: [], entropyAroundPeaks: [], rhythmAroundAnchors: [] },
+  ...{ crossCorrelation: [], robustness: [], paper: [], perturbation: [], perturbationByProblem: [] },
+})
+
+export const TABLE_NAMES = Object.keys(empty()) as (keyof RecordedTables)[]
+
+/**
+ * Reads the tables that `rhythm analyze` wrote as JSON, as rows; those that it left out are empty. Throws on a folder without any, on
+ * a file that is no table, and on a table of another name.
+ */
+export function readTables(folder: string): RecordedTables {
+  const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : []
+  if (files.length === 0)
+    throw new InvalidArgument(
+      `${folder} holds no table NAME.json: make them with rhythm analyze SET --output ${folder}`,
+    )
+  const tables: RecordedTables = empty()
+  for (const file of files) {
+    const name = file.slice(0, -'.json'.length) as keyof RecordedTables
+    if (!TABLE_NAMES.includes(name))
+      throw new InvalidArgument(`${join(folder, file)} is none of the tables: ${TABLE_NAMES.join(', ')}`)
+    tables[name] = rowsOf(readFileSync(join(folder, file), 'utf8'), join(folder, file)) as never[]
+  }
+  return tables
+}
+
+function rowsOf(text: string, file: string): object[] {
+  const columns: unknown = JSON.parse(text)
+  const entries = columns !== null && !Array.isArray(columns) ? Object.entries(columns as object) : []
+  const { length } = (entries[0]?.[1] ?? []) as unknown[]
+  if (entries.length === 0 || entries.some(([, values]) => !Array.isArray(values) || values.length !== length))
+    throw new InvalidArgument(`${file} is no table: expected an object of columns of one length`)
+  return Array.from({ length }, (_, i) => Object.fromEntries(entries.map(([name, values]) => [name, values[i]])))
 }
 
 function columnsOf(rows: readonly object[], digits: number | undefined): Record<string, unknown[]> {

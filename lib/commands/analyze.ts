@@ -1,9 +1,9 @@
 import path from 'node:path'
 import { type Command, Option } from 'commander'
-import { type AnalysisTables, analyzeTraces } from '../analysis/analyzeTraces'
+import { analyzeTraces } from '../analysis/analyzeTraces'
 import { scorePerturbation } from '../analysis/perturbation'
 import { perturbationTable } from '../analysis/perturbationTable'
-import { TABLE_FORMATS, type TableFormat, writeTables } from '../analysis/tableFiles'
+import { type RecordedTables, TABLE_FORMATS, TABLE_NAMES, type TableFormat, writeTables } from '../analysis/tableFiles'
 import { progress } from '../notebook/progress'
 import { analysisFigures, type Figure, saveFigure, saveHtml } from '../plots'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .action(async (folder: string, options) => {
       const { control, compare = [], rollouts, output, figures, digits, leaveOut } = options
       if (figures && !output) throw new Error('--figures needs --output FOLDER, where they go')
-      const unknown = (leaveOut as string[]).find((name) => !TABLE_NAMES.includes(name))
+      const unknown = (leaveOut as string[]).find((name) => !TABLE_NAMES.includes(name as keyof RecordedTables))
       if (unknown) throw new Error(`--leave-out ${unknown}: the tables are ${TABLE_NAMES.join(', ')}`)
       const set = await openTraceSet(folder)
       const permuted = control ? await controlOf(set, control) : undefined
@@ -60,7 +60,7 @@ export function register(program: Command): void {
       const perturbationByProblem = score?.perProblem ?? []
       print(analysisReport(tables, perturbation))
       if (!output) return
-      const named = { ...tables, perturbation, perturbationByProblem }
+      const named: RecordedTables = { ...tables, perturbation, perturbationByProblem }
       const kept = Object.fromEntries(Object.entries(named).filter(([name]) => !leaveOut.includes(name)))
       const written = await writeTables(kept, output, { formats: options.formats, digits })
       print(`\n${output}: ${written.length} files of tables`)
@@ -70,14 +70,6 @@ export function register(program: Command): void {
       print(`${path.join(output, 'figures')}: ${Object.keys(drawn).join(', ')} as HTML and SVG`)
     })
 }
-
-const tableNames: Record<keyof AnalysisTables | 'perturbation' | 'perturbationByProblem', true> = {
-  ...{ summary: true, traces: true, table2: true, prominenceSweep: true, controls: true, layerThirds: true },
-  ...{ sideBySide: true, differences: true, peakOverlap: true, peakOverlapByTrace: true, entropyAroundPeaks: true },
-  ...{ rhythmAroundAnchors: true, crossCorrelation: true, robustness: true, paper: true },
-  ...{ perturbation: true, perturbationByProblem: true },
-}
-const TABLE_NAMES = Object.keys(tableNames)
 
 /** `PATH.svg` at page width, with its title, and `PATH.html`, live. */
 async function writeFigure(figure: Figure, name: string): Promise<void> {

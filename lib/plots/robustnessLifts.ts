@@ -8,12 +8,13 @@ import {
   claimTitle,
   errorBars,
   liftInterval,
+  panelGrid,
   panelTitle,
   withSubtitle,
 } from './panels'
-import { axis, baseLayout, COLOURS, CONFIG, FONT_SIZES, GRID_ON, NEUTRAL } from './theme'
+import { axis, baseLayout, COLOURS, CONFIG, GRID_ON, NEUTRAL } from './theme'
 
-/** Small multiples: each lift of Table 2 (rows) with one parameter of the method changed at a time (columns); filled: the default. */
+/** Small multiples: each lift of Table 2 (lines) with one parameter of the method changed at a time (groups); filled: the default. */
 export function robustnessLifts(rows: readonly RobustnessRow[], options: { title?: string } = {}): Figure {
   const factors = [...new Set(rows.map(({ factor }) => factor))]
     .map((factor) => ({
@@ -22,24 +23,20 @@ export function robustnessLifts(rows: readonly RobustnessRow[], options: { title
     }))
     .filter(({ settings }) => settings.length > 1)
   if (factors.length === 0) throw new Error('no settings to compare; give the table robustness of analyzeTraces')
-  const claims = claimsIn(rows)
-  // A column is as wide as it has settings.
-  const gap = 0.012
-  const unit = (1 - gap * (factors.length - 1)) / factors.reduce((sum, { settings }) => sum + settings.length, 0)
-  let left = 0
-  const columns = factors.map(({ settings }) => {
-    const domain: [number, number] = [left, Math.min(1, left + unit * settings.length)]
-    left = domain[1] + gap
-    return domain
+  // One axis for all: the settings of a factor are neighbours, factors are a gap apart.
+  let next = 0
+  const groups = factors.map(({ factor, settings }) => {
+    const from = next
+    next += settings.length + 1
+    return { factor, settings, from, places: settings.map((_, i) => from + i) }
   })
-  const between = 0.05
-  const height = (1 - between * (claims.length - 1)) / claims.length
+  const last = next - 2
+  const claims = claimsIn(rows)
+  const panels = panelGrid(claims.length, 1, 0, 0.06)
   const data: Figure['data'] = []
   const axes: Record<string, unknown> = {}
-  claims.forEach((claim, line) => {
-    const top = 1 - line * (height + between)
-    factors.forEach(({ factor, settings }, column) => {
-      const i = line * factors.length + column
+  claims.forEach((claim, i) => {
+    for (const { factor, settings, places } of groups) {
       const found = settings.map(
         (setting) => rows.find((r) => r.factor === factor && r.setting === setting && claimKey(r) === claimKey(claim))!,
       )
@@ -47,51 +44,46 @@ export function robustnessLifts(rows: readonly RobustnessRow[], options: { title
       data.push({
         type: 'scatter',
         mode: 'markers',
-        x: settings.map(short),
+        name: factor,
+        x: places,
         y: intervals.map(({ value }) => value),
         customdata: settings,
         xaxis: axisId('x', i),
         yaxis: axisId('y', i),
-        marker: {
-          size: 7,
-          color: COLOURS.waad,
-          symbol: found.map(({ base }) => (base ? 'circle' : 'circle-open')),
-        },
+        marker: { size: 7, color: COLOURS.waad, symbol: found.map(({ base }) => (base ? 'circle' : 'circle-open')) },
         error_y: errorBars(intervals, { color: COLOURS.waad }),
         hovertemplate: `${factor} %{customdata}: %{y:.1f} %<extra></extra>`,
       })
-      const last = line === claims.length - 1
-      axes[axisKey('x', i)] = axis(null, {
-        domain: columns[column],
-        anchor: axisId('y', i),
-        type: 'category',
-        categoryorder: 'array',
-        categoryarray: settings.map(short),
-        range: [-0.5, settings.length - 0.5],
-        tickangle: -90,
-        showticklabels: last,
-        ...(last ? {} : { ticks: '' }),
-      })
-      // One scale for the whole line.
-      axes[axisKey('y', i)] = axis(column === 0 ? `${claimTitle(claim)}<br>lift (%)` : null, {
-        ...GRID_ON,
-        domain: [Math.max(0, top - height), top],
-        anchor: axisId('x', i),
-        zeroline: true,
-        zerolinecolor: NEUTRAL,
-        rangemode: 'tozero',
-        nticks: 5,
-        ...(column === 0 ? {} : { matches: axisId('y', line * factors.length), showticklabels: false, ticks: '' }),
-      })
+    }
+    const bottom = i === claims.length - 1
+    axes[axisKey('x', i)] = axis(null, {
+      anchor: axisId('y', i),
+      range: [-0.8, last + 0.8],
+      tickvals: groups.flatMap(({ places }) => places),
+      ticktext: groups.flatMap(({ settings }) => settings.map(short)),
+      tickangle: -90,
+      showticklabels: bottom,
+      ...(bottom ? {} : { ticks: '' }),
+    })
+    axes[axisKey('y', i)] = axis(`${claimTitle(claim)}<br>lift (%)`, {
+      ...GRID_ON,
+      domain: panels[i]!.y,
+      anchor: axisId('x', i),
+      zeroline: true,
+      zerolinecolor: NEUTRAL,
+      rangemode: 'tozero',
+      nticks: 5,
     })
   })
+  const share = (place: number) => (place + 0.4) / (last + 1.6)
   const layout = baseLayout(options.title ?? 'Does it depend on the parameters?', 210 + 150 * claims.length, {
     ...axes,
-    annotations: factors.map(({ factor }, i) => panelTitle(factor.replace(' ', '<br>'), { x: columns[i]!, y: [0, 1] })),
+    annotations: groups.map(({ factor, from }) =>
+      panelTitle(factor.replace(' ', '<br>'), { x: [share(from), 1], y: [0, 1] }),
+    ),
     showlegend: false,
     hovermode: 'closest',
     margin: { l: 104, r: 20, t: 112, b: 98 },
-    font: { size: FONT_SIZES.tick, color: NEUTRAL },
   })
   const { traces, peakMode } = rows[0]!
   const subtitle = `One parameter changed at a time; filled: the default (${peakMode}). 95 % intervals over ${traces} traces`
