@@ -1,5 +1,5 @@
 import { reshape } from './ops'
-import { deviceReport, execute, flag, type Tensor, tf, type } from './tensorflow'
+import { execute, executeFast, flag, hasOneDnn, type Tensor, tf, type } from './tensorflow'
 
 interface Attribute {
   name: string
@@ -8,7 +8,7 @@ interface Attribute {
 }
 
 interface NativeBackend {
-  binding: { TF_ATTR_INT: number; TF_ATTR_STRING: number; TF_ATTR_TYPE: number; TF_COMPLEX64: number }
+  binding: { TF_ATTR_INT: number; TF_ATTR_TYPE: number; TF_COMPLEX64: number }
   executeSingleOutput(name: string, attributes: Attribute[], inputs: Tensor[]): Tensor
   executeMultipleOutputs(name: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[]
 }
@@ -25,22 +25,12 @@ interface Transposed {
   transposeB?: boolean
 }
 
-/** What makes an op run oneDNN's kernel, which eager execution does not choose by itself. */
-const kernelLabel: Attribute = { name: '_kernel', type: binding.TF_ATTR_STRING, value: 'MklNameChangeOp' }
-/** On a CPU: products 1.3 to 4 times as fast, softmax a quarter faster. */
-const oneDnn = deviceReport().device === 'CPU' && hasOneDnn()
-
 /** Products of the last two axes of `a` and `b`, either of them transposed; leading axes are equal. */
 export const batchProduct = (
   a: Tensor,
   b: Tensor,
   { transposeA = false, transposeB = false }: Transposed = {},
-): Tensor => {
-  const attributes = [flag('adj_x', transposeA), flag('adj_y', transposeB)]
-  return oneDnn
-    ? execute('_MklBatchMatMulV2', [a, b], ...attributes, kernelLabel)
-    : execute('BatchMatMulV2', [a, b], ...attributes)
-}
+): Tensor => executeFast('BatchMatMulV2', [a, b], flag('adj_x', transposeA), flag('adj_y', transposeB))
 
 /** From this many multiplications on, oneDNN's batched product is faster for one pair, up to 3.4 times for a head's logits. */
 const LARGE_PRODUCT = 2 ** 29
@@ -49,30 +39,15 @@ const LARGE_PRODUCT = 2 ** 29
 export function product(a: Tensor, b: Tensor, transposed: Transposed = {}): Tensor {
   const { transposeA = false, transposeB = false } = transposed
   const columns = b.shape[transposeB ? 0 : 1]!
-  if (oneDnn && a.size * columns >= LARGE_PRODUCT) {
+  if (hasOneDnn && a.size * columns >= LARGE_PRODUCT) {
     const whole = batchProduct(reshape(a, [1, ...a.shape]), reshape(b, [1, ...b.shape]), transposed)
     return reshape(whole, whole.shape.slice(1))
   }
   return execute('MatMul', [a, b], flag('transpose_a', transposeA), flag('transpose_b', transposeB))
 }
 
-function hasOneDnn(): boolean {
-  return tf.tidy(() => {
-    const one = tf.ones([1, 1, 1])
-    try {
-      execute('_MklBatchMatMulV2', [one, one], flag('adj_x', false), flag('adj_y', false), kernelLabel)
-      return true
-    } catch (error) {
-      // A TensorFlow without oneDNN, as for other processors, has no such op or kernel; its own computes the same.
-      if (error instanceof Error && error.message.includes('_MklBatchMatMulV2')) return false
-      throw error
-    }
-  })
-}
-
 /** Softmax over the last axis. */
-export const probabilities = (scores: Tensor): Tensor =>
-  oneDnn ? execute('_MklSoftmax', [scores], kernelLabel) : execute('Softmax', [scores])
+export const probabilities = (scores: Tensor): Tensor => executeFast('Softmax', [scores])
 
 export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
 
