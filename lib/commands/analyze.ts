@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { analyzeTraces } from '../analysis/analyzeTraces'
 import { scorePerturbation } from '../analysis/perturbation'
 import { perturbationTable } from '../analysis/perturbationTable'
@@ -82,7 +82,10 @@ const HEADS = { own: ['trace'], calibrated: ['calibrated'], both: ['trace', 'cal
 const nameOf = (folder: string) => path.basename(path.resolve(folder))
 
 function formats(text: string): TableFormat[] {
-  return text.split(',').map((part) => part.trim() as TableFormat)
+  const list = text.split(',').map((part) => part.trim() as TableFormat)
+  if (list.some((format) => !TABLE_FORMATS.includes(format)))
+    throw new InvalidArgumentError(`expected a list of ${TABLE_FORMATS.join(', ')}.`)
+  return list
 }
 
 /** The roll-outs, if they continue responses of this set. */
