@@ -16,6 +16,7 @@ export function register(program: Command): void {
     .command('analyze')
     .description("The paper's analyses of a trace set: tables with intervals beside the paper's values, and figures.")
     .argument('<folder>', 'a finished trace set')
+    .option('--name <text>', 'what the set is called in tables and figures; by default as its folder')
     .option('--control <folder>', 'its control: the same responses traced with permuted weights')
     .option('--compare <folder...>', 'other trace sets, to stand beside this one')
     .option('--rollouts <file>', 'roll-outs of `rhythm perturb`, for Table 1')
@@ -45,7 +46,7 @@ export function register(program: Command): void {
       const bar = progress('analysis', set.responses.length)
       const tables = await during(bar, () =>
         analyzeTraces(set.traces, {
-          name: nameOf(folder),
+          name: options.name ?? nameOf(folder),
           heads: HEADS[options.heads as keyof typeof HEADS],
           permuted: permuted?.traces,
           others: Object.fromEntries(others.map((other) => [nameOf(other.folder), other.traces])),
