@@ -120,3 +120,17 @@ export type {
   TraceSetMethod,
   TraceSetSampling,
 } from './traces/traceSetManifest'
+export { type EvaluationResult, evaluate } from './training/evaluation'
+export { ConfigError, parseConfig, readConfig } from './training/readConfig'
+export {
+  isTiming,
+  type MetricsLine,
+  type RolloutRecord,
+  readMetrics,
+  readRollouts as readTrainingRollouts,
+  rolloutSteps,
+} from './training/runFolder'
+export { type AttachedRun, attachRun, type RunStatus, startRun } from './training/startRun'
+export { type TrainOptions, type TrainResult, train } from './training/train'
+export type { TrainingConfig, TrainingConfigInput } from './training/trainingConfig'
+export { planLines, trainingPlan } from './training/trainingPlan'
