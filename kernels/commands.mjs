@@ -17,10 +17,11 @@ const python = join(root, '.venv', 'bin', 'python')
  */
 export function runProgram(command, args, { cwd = root, env = environment() } = {}) {
   return new Promise((done, fail) => {
-    const child = spawn(command, args, { cwd, env, stdio: 'inherit' })
     const numbers = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15, SIGABRT: 6 }
     const pass = (signal) => (signal === 'SIGINT' && process.stdin.isTTY ? undefined : child.kill(signal))
+    // Before the child exists: one that is quick may already want a signal while this process waits for its turn.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, pass)
+    const child = spawn(command, args, { cwd, env, stdio: 'inherit' })
     child.on('error', fail)
     child.on('exit', (code, signal) => {
       for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, pass)
