@@ -3,27 +3,16 @@ import { progress } from '../notebook/progress'
 import { analysisPrompt } from '../tasks/analysisPrompt'
 import { type Problem, readProblems } from '../tasks/problems'
 import { generateResponses } from '../traces/generateResponses'
-import { during, load, MODEL_HELP, print, realNumber, wholeNumber } from './shared'
+import { during, load, MODEL_HELP, print, problemOptions, wholeNumber } from './shared'
 
 export function register(program: Command): void {
-  program
-    .command('generate')
+  problemOptions(program.command('generate'))
     .description(
       'Write responses to problems: JSONL that `trace` reads. A stopped run is continued by the same command.',
     )
     .option('--model <model>', MODEL_HELP, 'smollm2-135m-instruct')
-    .option(
-      '--problems <source>',
-      "JSONL of our form or GSM8K's, or openai/gsm8k on the hub; our own problems by default",
-    )
     .requiredOption('--output <file>', 'JSONL file to write or continue')
-    .option('--limit <n>', 'only so many problems', wholeNumber(1))
-    .option('--samples <n>', 'responses for each problem', wholeNumber(1), 1)
     .option('--plain', 'plain text prompts, for models without a chat template', false)
-    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
-    .option('--temperature <t>', '0 is greedy', realNumber, 0.7)
-    .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
-    .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
     .option('--seed <n>', 'same seed, same responses', wholeNumber(0), 0)
     .option('--batch <n>', 'responses written together', wholeNumber(1), 8)
     .action(async (options) => {

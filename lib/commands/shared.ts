@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { RhythmOptionsInput } from '../credit/rhythmOptions'
 import { loadModel } from '../model/loadModel'
 import { progress } from '../notebook/progress'
@@ -26,6 +26,20 @@ export const horizons = (text: string): Horizon[] =>
     if (!match) throw new InvalidArgumentError('expected a list such as 10-100,0-end.')
     return [Number(match[1]), match[2] === 'end' ? null : Number(match[2])]
   })
+
+/** The options that choose problems and say how a response is sampled. */
+export const problemOptions = (command: Command): Command =>
+  command
+    .option(
+      '--problems <source>',
+      "JSONL of our form or GSM8K's, or openai/gsm8k on the hub; our own problems by default",
+    )
+    .option('--limit <n>', 'only so many problems', wholeNumber(1))
+    .option('--samples <n>', 'responses for each problem', wholeNumber(1), 1)
+    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
+    .option('--temperature <t>', '0 is greedy', realNumber, 0.7)
+    .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
+    .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
 
 /** The model of `--model`, with a bar while it is read. */
 export async function load(name: string) {

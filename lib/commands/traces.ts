@@ -13,31 +13,20 @@ import {
   MODEL_HELP,
   methodOptions,
   print,
-  realNumber,
+  problemOptions,
   wholeNumber,
   wholeNumbers,
 } from './shared'
 
 export function register(program: Command): void {
-  program
-    .command('traces')
+  problemOptions(program.command('traces'))
     .description(
       'Make a trace set: responses to problems and their traces, with a manifest. A stopped run is continued by the same command.',
     )
     .requiredOption('--output <folder>', "the set's folder")
     .option('--model <model>', `${MODEL_HELP}; smollm2-135m-instruct by default, for a control the base set's`)
-    .option(
-      '--problems <source>',
-      "JSONL of our form or GSM8K's, or openai/gsm8k on the hub; our own problems by default",
-    )
-    .option('--limit <n>', 'only so many problems', wholeNumber(1))
     .option('--plain', 'plain text prompts; by default only for models without a chat template')
-    .option('--samples <n>', 'responses for each problem', wholeNumber(1), 1)
     .option('--seed <n>', 'same seed, same responses; of a control: of the permutation', wholeNumber(0), 0)
-    .option('--temperature <t>', '0 is greedy', realNumber, 0.7)
-    .option('--top-k <k>', 'sample among the k likeliest tokens', wholeNumber(1))
-    .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
-    .option('--max-new-tokens <n>', 'most tokens of a response', wholeNumber(1), 512)
     .option('--batch <n>', 'responses written together', wholeNumber(1), 36)
     .option('--preset <name>', "the paper's version: v2 or v1", 'v2')
     .option('--options <file>', 'JSON of parameters of the method, as `rhythm options` prints them')

@@ -55,9 +55,6 @@ export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
 export const sum = (...parts: Tensor[]): Tensor =>
   execute('AddN', parts, { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })
 
-/** `x · sigmoid(gate)` in one pass: what TensorFlow calls the gradient of softplus. */
-export const timesSigmoid = (x: Tensor, gate: Tensor): Tensor => execute('SoftplusGrad', [x, gate])
-
 /** Sums of the columns of `x [rows, width]`: `[width]`. */
 export const sumOfRows = (x: Tensor): Tensor => tf.reshape(product(tf.ones([1, x.shape[0]!]), x), [x.shape[1]!])
 

@@ -22,8 +22,9 @@ export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
 
 export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
 export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
-/** `a · sigmoid(a)` in one pass: TensorFlow's gradient of softplus is `x · sigmoid(y)`. */
-export const silu = (a: Tensor): Tensor => execute('SoftplusGrad', [a, a])
+/** `x · sigmoid(gate)` in one pass: what TensorFlow calls the gradient of softplus. */
+export const timesSigmoid = (x: Tensor, gate: Tensor): Tensor => execute('SoftplusGrad', [x, gate])
+export const silu = (a: Tensor): Tensor => timesSigmoid(a, a)
 /** Over the last axis. */
 export const softmax = (a: Tensor): Tensor => forRows(a)('Softmax', [a])
 

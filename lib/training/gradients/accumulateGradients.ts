@@ -2,24 +2,13 @@ import { pacer } from '../../engine/cooperate'
 import { Scope } from '../../engine/scope'
 import { tf } from '../../engine/tensorflow'
 import type { Decoder } from '../../model/decoder'
+import type { LossGradient, ResponseStatistics } from '../grpoLoss'
 import type { AttentionPass } from './attention'
 import { type HeadOptions, headBackward, headForward, type KeptHead } from './chosenTokens'
 import { type KeptLayer, keptTensors, layerBackward, layerForward } from './decoderLayer'
 import type { Gradients } from './gradients'
 import { interleaving, type RotaryTurns, rotaryTurns } from './rotaryTurns'
 import { checkBatch, type SequenceGroup, sequenceGroups, type TrainingBatch } from './trainingBatch'
-
-/** What the model thought of each response token of each sequence, in nats; as many entries as the response has tokens. */
-export interface ResponseStatistics {
-  logprob: Float32Array[]
-  entropy: Float32Array[]
-}
-
-/** Derivatives of a loss by `ResponseStatistics`, of the same shapes. */
-export interface LossGradient {
-  logprob: Float32Array[]
-  entropy?: Float32Array[]
-}
 
 export interface GradientOptions {
   /** Divides the logits. Default 1. */

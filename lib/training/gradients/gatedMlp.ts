@@ -1,5 +1,5 @@
-import { product, subtract, sum, timesSigmoid } from '../../engine/gradientOps'
-import { add, multiply } from '../../engine/ops'
+import { product, subtract, sum } from '../../engine/gradientOps'
+import { add, multiply, silu as siluOf, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
 import type { Gradients } from './gradients'
@@ -31,7 +31,7 @@ export function mlpBackward(
 ): tf.Tensor {
   return tf.tidy(() => {
     const [dGate, dUp] = tf.tidy(() => {
-      const silu = timesSigmoid(gate, gate)
+      const silu = siluOf(gate)
       into.add(layer.down, product(dOutput, multiply(silu, up), { transposeA: true }))
       const dActivated = product(dOutput, layer.down)
       const dSilu = multiply(dActivated, up)
