@@ -19,6 +19,8 @@ export interface LaunchedJob {
   resources: JobResources
   /** Where the process's output goes, where the launcher can choose it. */
   logFile: string
+  /** Creating this file asks the running process to end after its step; before it has begun to train, it does not see it. */
+  stopFile: string
 }
 
 /** `lost`: the launcher no longer knows the job; its run folder says how far it came. */
@@ -44,7 +46,10 @@ export interface Launcher {
   status(id: string): Promise<JobStatus>
   /** The newest lines of the job's output. */
   logs(id: string): Promise<string>
-  /** Asks a job to end, after the step in progress where possible. Returns before it has ended. */
+  /**
+   * Asks a job to end, after the step in progress where possible (by its stop file where signals are followed by a kill); a second
+   * call: at once. Returns before it has ended.
+   */
   stop(id: string): Promise<void>
   /** Lets go of what the launcher itself holds. Jobs of launchers that outlive the sweep command go on. */
   close(): Promise<void>
