@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import * as analyze from './commands/analyze'
+import * as collect from './commands/collect'
 import * as device from './commands/device'
 import * as evaluate from './commands/evaluate'
 import * as exporting from './commands/export'
@@ -17,7 +18,7 @@ const program = new Command('rhythm')
   .showHelpAfterError('(add --help for what the command takes)')
 
 // In the order of `rhythm --help`. A command is a file of commands/ that exports `register`.
-for (const command of [traces, perturb, analyze, generate, trace, options, exporting, device, train, evaluate])
+for (const command of [traces, perturb, analyze, generate, trace, options, exporting, device, train, evaluate, collect])
   command.register(program)
 
 // The first Ctrl-C stops the work at its next pause, with what is done kept; a second one ends the process.
