@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync, writeFileSync } from 'node:fs'
+import type { JobStatus, LaunchedJob, Launcher } from './launcher'
+import { entrypoint, failure, isActive, type RayJob, wantedBy } from './rayJob'
+import { type NodeResources, rayNodes, slotsOn, whyWaiting } from './rayNodes'
+import { RayError, type RayRequestOptions, RayRequests } from './rayRequests'
+import { rayAddress, rayToken } from './raySettings'
+
+const JOBS = '/api/jobs/'
+const LOG_LINES = 12
+/** The first version of the Jobs API with all that is used here, and that of Ray 2.60, with which it was tried. */
+const OLDEST_API = 4
+
+export interface RayLauncherOptions extends Partial<RayRequestOptions> {
+  /** Names the sweep on the cluster, the same for every command on its folder. Letters, digits, `_` and `-`. */
+  sweep: string
+  /** What a job will ask for: decides how many are submitted at once, where `slots` does not say it. */
+  resources: NodeResources
+  /** Jobs submitted at once. Default: as many as the cluster's nodes hold now. Ray itself starts those that fit. */
+  slots?: number
+  /** Seconds between the SIGTERM and the SIGKILL of a job that is stopped for the second time. Default 10. */
+  stopSeconds?: number
+}
+
+/**
+ * A launcher on the cluster whose dashboard answers at `address` (default: `RAY_API_SERVER_ADDRESS`, else this machine; token:
+ * as Ray finds it). Throws RayError if it does not answer, refuses the token, is too old, or if no node could ever hold a job.
+ */
+export async function connectRay(options: RayLauncherOptions): Promise<RayLauncher> {
+  const { resources, address = rayAddress(), token = rayToken() } = options
+  if (!(resources.cpus > 0 && resources.gpus >= 0))
+    throw new RayError(
+      `a job asks for ${resources.cpus} CPUs and ${resources.gpus} GPUs: expected CPUs above 0, GPUs at least 0`,
+    )
+  const requests = new RayRequests({ ...options, address, token })
+  const answer = await requests.send('GET', '/api/version')
+  const { version, ray_version } = requests.parse<{ version?: string; ray_version?: string }>(answer)
+  if (answer.status !== 200 || !(Number(version) >= OLDEST_API))
+    throw new RayError(
+      `${requests.address} speaks version ${version ?? '?'} of Ray's Jobs API (Ray ${ray_version ?? '?'}); expected ${OLDEST_API} or ` +
+        'later, from a Ray with its dashboard (pip install "ray[default]")',
+    )
+  const nodes = await rayNodes(requests)
+  const slots = options.slots ?? slotsOn(nodes, resources)
+  if (slots < 1)
+    throw new RayError(`a job ${whyWaiting(nodes, resources)}, or give --slots where the cluster grows when asked`)
+  return new RayLauncher(requests, { ...options, slots })
+}
+
+/**
+ * Processes of a Ray cluster, through the Jobs API of its dashboard. The folders of a job lie on storage that all nodes see under
+ * the same paths, Node and this checkout included. Jobs outlive the sweep command. A head that died has forgotten its jobs
+ * (`lost`); Ray ends their processes within a minute, and the lock of the run folder keeps a later attempt out until then.
+ */
+export class RayLauncher implements Launcher {
+  readonly name = 'ray'
+  readonly slots: number
+  private readonly sweep: string
+  private readonly stopSeconds: number
+  /** Jobs that were asked to end: by this file, or by Ray (null). */
+  private readonly stopping = new Map<string, string | null>()
+  private nodes: { at: number; known: NodeResources[] } = { at: 0, known: [] }
+
+  constructor(
+    private readonly requests: RayRequests,
+    { sweep, slots = 1, stopSeconds = 10 }: Pick<RayLauncherOptions, 'sweep' | 'slots' | 'stopSeconds'>,
+  ) {
+    this.sweep = sweep
+    this.slots = slots
+    this.stopSeconds = stopSeconds
+  }
+
+  /** Doing it again changes nothing while the job waits or runs; a job that ended gives way to the new one. */
+  async submit(job: LaunchedJob): Promise<string> {
+    const id = `${this.sweep}-${job.id}`
+    if (!/^[A-Za-z0-9_-]+$/.test(id)) throw new RayError(`a job is called ${id}: expected letters, digits, "_" and "-"`)
+    const nonce = randomUUID()
+    const submission = {
+      submission_id: id,
+      entrypoint: entrypoint(job),
+      entrypoint_num_cpus: job.resources.cpus,
+      entrypoint_num_gpus: job.resources.gpus,
+      runtime_env: { env_vars: { RAY_JOB_STOP_WAIT_TIME_S: String(this.stopSeconds) } },
+      metadata: {
+        nonce,
+        sweep: this.sweep,
+        stop_file: job.stopFile,
+        cpus: String(job.resources.cpus),
+        gpus: String(job.resources.gpus),
+      },
+    }
+    this.stopping.delete(id)
+    const answer = await this.requests.send('POST', JOBS, submission)
+    if (answer.status === 200) return id
+    if (!/already exists/.test(answer.text)) throw this.requests.refused('POST', JOBS, answer)
+    const known = await this.job(id)
+    // The answer to our first try may have been lost on its way.
+    if (known?.metadata?.nonce === nonce) return id
+    if (known && isActive(known)) {
+      if (known.entrypoint === submission.entrypoint) return id
+      throw new RayError(
+        `Ray at ${this.requests.address} runs another job called ${id} (${known.entrypoint}): end it first`,
+      )
+    }
+    if (known) await this.requests.send('DELETE', JOBS + id)
+    await this.requests.json('POST', JOBS, submission)
+    return id
+  }
+
+  async status(id: string): Promise<JobStatus> {
+    const job = await this.job(id)
+    if (!job) return { state: 'lost', message: 'Ray does not know the job: its head was started anew' }
+    if (job.status === 'PENDING') {
+      if (this.stopping.has(id)) return { state: 'stopped', message: 'stopped before it began' }
+      return { state: 'waiting', message: whyWaiting(await this.nodesNow(), wantedBy(job)) }
+    }
+    if (job.status === 'RUNNING') {
+      const file = this.stopping.get(id)
+      // A run that has just begun clears its stop file away.
+      if (file && !existsSync(file)) writeFileSync(file, '')
+      return { state: 'running' }
+    }
+    if (job.status === 'SUCCEEDED') return { state: 'succeeded', exitCode: 0 }
+    if (job.status === 'STOPPED') return { state: 'stopped' }
+    if (job.error_type === 'JOB_SUPERVISOR_ACTOR_START_TIMEOUT') {
+      const nodes = await this.nodesNow()
+      const never = slotsOn(nodes, wantedBy(job)) === 0
+      return {
+        state: never ? 'failed' : 'lost',
+        message: `Ray gave up starting it: ${whyWaiting(nodes, wantedBy(job))}`,
+      }
+    }
+    return failure(job)
+  }
+
+  async logs(id: string): Promise<string> {
+    const answer = await this.requests.send('GET', `${JOBS}${id}/logs`)
+    if (answer.status === 404) return ''
+    if (answer.status !== 200) throw this.requests.refused('GET', `${JOBS}${id}/logs`, answer)
+    const { logs = '' } = this.requests.parse<{ logs?: string }>(answer)
+    return logs.trimEnd().split('\n').slice(-LOG_LINES).join('\n')
+  }
+
+  /**
+   * The first time by the stop file, so that a step may take as long as it takes; Ray's SIGTERM, which a SIGKILL follows after
+   * `stopSeconds`, is for the second time and for jobs that still wait.
+   */
+  async stop(id: string): Promise<void> {
+    const job = await this.job(id)
+    if (!job || !isActive(job)) return
+    const file = job.metadata?.stop_file
+    if (job.status === 'RUNNING' && file && !this.stopping.has(id)) {
+      writeFileSync(file, '')
+      this.stopping.set(id, file)
+      return
+    }
+    const answer = await this.requests.send('POST', `${JOBS}${id}/stop`)
+    if (answer.status !== 200 && answer.status !== 404) throw this.requests.refused('POST', `${JOBS}${id}/stop`, answer)
+    this.stopping.set(id, null)
+  }
+
+  async close(): Promise<void> {
+    this.stopping.clear()
+  }
+
+  private async job(id: string): Promise<RayJob | null> {
+    const answer = await this.requests.send('GET', JOBS + id)
+    if (answer.status === 404) return null
+    if (answer.status !== 200) throw this.requests.refused('GET', JOBS + id, answer)
+    return this.requests.parse<RayJob>(answer)
+  }
+
+  /** Asked for once in half a minute: every waiting job is explained by them. */
+  private async nodesNow(): Promise<NodeResources[]> {
+    if (Date.now() - this.nodes.at > 30_000) this.nodes = { at: Date.now(), known: await rayNodes(this.requests) }
+    return this.nodes.known
+  }
+}
