@@ -115,6 +115,7 @@ export * from './traces/traceFiles'
 export * from './traces/traceInput'
 export * from './traces/traceResponse'
 export type {
+  AnswerRule,
   TraceSetControl,
   TraceSetManifest,
   TraceSetMethod,

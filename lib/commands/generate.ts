@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { progress } from '../notebook/progress'
 import { analysisPrompt } from '../tasks/analysisPrompt'
-import { type Problem, readProblems } from '../tasks/problems'
+import { readProblems } from '../tasks/problems'
 import { generateResponses } from '../traces/generateResponses'
+import { requestIds } from '../traces/openTraceSet'
 import { during, load, MODEL_HELP, print, problemOptions, wholeNumber } from './shared'
 
 export function register(program: Command): void {
@@ -18,13 +19,15 @@ export function register(program: Command): void {
     .action(async (options) => {
       const problems = await readProblems(options.problems, { limit: options.limit })
       const model = await load(options.model)
-      const requests = problems.flatMap((problem: Problem) =>
-        Array.from({ length: options.samples }, (_, sample) => ({
-          id: options.samples === 1 ? problem.id : `${problem.id}-s${sample}`,
-          prompt: analysisPrompt(model, problem, options.plain ? { plain: true } : {}),
-          extra: { problem: problem.id, answer: problem.answer },
-        })),
-      )
+      const byId = new Map(problems.map((problem) => [problem.id, problem]))
+      const requests = requestIds(
+        problems.map(({ id }) => id),
+        options.samples,
+      ).map(({ id, problem }) => ({
+        id,
+        prompt: analysisPrompt(model, byId.get(problem)!, options.plain ? { plain: true } : {}),
+        extra: { problem, answer: byId.get(problem)!.answer },
+      }))
       const bar = progress('responses', requests.length)
       const { made, alreadyThere } = await during(bar, () =>
         generateResponses(model, requests, options.output, { ...options, onProgress: bar.callback }),

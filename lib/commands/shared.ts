@@ -98,3 +98,13 @@ function parseValue(text: string): unknown {
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
+
+/** A line on standard error, above the bar that may stand there. */
+export function notice(text: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? '\r\u001b[K' : ''}${text}\n`)
+}
+
+/** Says why a trace is made that was there before. */
+export function noticeRetrace(id: string, why: string): void {
+  if (why !== 'missing') notice(`trace '${id}' is made again: ${why}`)
+}

@@ -3,7 +3,17 @@ import { rhythmOptions } from '../credit/rhythmOptions'
 import { progress } from '../notebook/progress'
 import { ABLATION_HORIZONS, ABLATION_WINDOWS, traceAll } from '../traces/traceAll'
 import { readTraceInput } from '../traces/traceInput'
-import { during, horizons, load, MODEL_HELP, methodOptions, print, wholeNumber, wholeNumbers } from './shared'
+import {
+  during,
+  horizons,
+  load,
+  MODEL_HELP,
+  methodOptions,
+  noticeRetrace,
+  print,
+  wholeNumber,
+  wholeNumbers,
+} from './shared'
 
 export function register(program: Command): void {
   program
@@ -40,6 +50,7 @@ export function register(program: Command): void {
           horizons: options.horizons,
           mapCells: options.mapCells,
           onProgress: bar.callback,
+          onTrace: noticeRetrace,
         }),
       )
       for (const { id, error } of result.failed) process.stderr.write(`trace '${id}' failed: ${error.message}\n`)

@@ -6,12 +6,14 @@ import { makeControlSet } from '../traces/controlSet'
 import { makeTraceSet, SET_HORIZONS } from '../traces/makeTraceSet'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
 import { ABLATION_WINDOWS } from '../traces/traceAll'
+import { ANSWER_RULES } from '../traces/traceSetManifest'
 import {
   during,
   horizons,
   load,
   MODEL_HELP,
   methodOptions,
+  noticeRetrace,
   print,
   problemOptions,
   wholeNumber,
@@ -35,22 +37,29 @@ export function register(program: Command): void {
     .option('--horizons <list>', 'FAI horizons to keep series for, e.g. 10-100,0-end', horizons, [...SET_HORIZONS])
     .option('--map-cells <n>', 'side of the attention maps of local and global heads; 0: none', wholeNumber(0), 0)
     .addOption(
+      new Option(
+        '--answers <rule>',
+        "what counts as a response's answer: what it marks with \\boxed{} or ####; lenient: where it marks nothing and was not cut off, its last number too. marked in a new set; a finished one can be given the other",
+      ).choices(ANSWER_RULES),
+    )
+    .addOption(
       new Option('--control <kind>', 'trace the responses of --base with an untrained model instead').choices([
         'permuted',
       ]),
     )
     .option('--base <folder>', 'the finished set that the control is of')
-    .action(async (options) => {
+    .action(async (options, command: Command) => {
       if (Boolean(options.control) !== Boolean(options.base))
         throw new Error('a control needs both --control permuted and --base FOLDER, the set that it is a control of')
       const bar = (total: number) => progress('traces', total)
       if (options.control) {
+        refuseAllBut(['output', 'model', 'seed', 'control', 'base'], command)
         const base = await openTraceSet(options.base)
         const model = options.model ? await load(options.model) : undefined
         const shown = bar(base.responses.length)
         const set = await during(shown, () =>
           makeControlSet(options.base, options.output, {
-            ...{ model, seed: options.seed },
+            ...{ model, seed: options.seed, onTrace: noticeRetrace },
             onProgress: shown.callback,
           }),
         )
@@ -62,11 +71,12 @@ export function register(program: Command): void {
       const model = await load(options.model ?? 'smollm2-135m-instruct')
       const shown = bar(1)
       const { preset, windows, mapCells, problems, limit, plain, samples, seed } = options
-      const { temperature, topK, topP, maxNewTokens, batch } = options
+      const { temperature, topK, topP, maxNewTokens, batch, answers } = options
       const set = await during(shown, () =>
         makeTraceSet(model, options.output, {
           ...{ problems, limit, plain, samples, seed, temperature, topK, topP, maxNewTokens, batch },
-          ...{ rhythm, preset, windows, horizons: options.horizons, mapCells },
+          ...{ rhythm, preset, windows, horizons: options.horizons, mapCells, answers },
+          onTrace: noticeRetrace,
           onProgress: shown.callback,
         }),
       )
@@ -74,13 +84,25 @@ export function register(program: Command): void {
     })
 }
 
-/** One line about a finished set. */
-function summary({ folder, manifest, responses }: TraceSet): string {
+/** A control has the problems, the sampling and the method of its base: an option that asks for others is refused, not ignored. */
+function refuseAllBut(allowed: readonly string[], command: Command): void {
+  const given = command.options.filter(
+    (option) =>
+      command.getOptionValueSource(option.attributeName()) === 'cli' && !allowed.includes(option.attributeName()),
+  )
+  if (given.length > 0)
+    throw new Error(
+      `a control is made as its base set was: leave out ${given.map(({ long }) => long).join(', ')}, or make another base set`,
+    )
+}
+
+/** What is known of a finished set. */
+function summary({ folder, manifest, responses, judgedBy }: TraceSet): string {
   const tokens = responses.reduce((sum, { ids, promptLength }) => sum + ids.length - promptLength, 0)
   const count = (correct: boolean | null) => responses.filter((response) => response.correct === correct).length
   const truncated = responses.filter((response) => response.truncated).length
   return (
     `${folder}: ${responses.length} traces of ${manifest.model.name}, ${tokens} response tokens, ${truncated} truncated; ` +
-    `${count(true)} right, ${count(false)} wrong, ${count(null)} without an answer`
+    `${count(true)} right, ${count(false)} wrong, ${count(null)} without an answer (answers: ${judgedBy})`
   )
 }

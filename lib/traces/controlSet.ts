@@ -16,19 +16,21 @@ export interface ControlSetOptions {
   verify?: AnswerVerifier
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void
+  /** Called before a response is traced, with the reason; see `TraceSetOptions`. */
+  onTrace?: (id: string, why: string) => void
 }
 
 /**
  * The control that the paper lacks: traces the responses of a finished set, token for token, with the same model untrained (each weight
  * matrix's values permuted, `permuteWeights`), with the same options, as a trace set of its own whose manifest names the base.
- * Resumable as `makeTraceSet` is. Throws if the model is not the one that wrote the base set.
+ * Its answers are judged as the base's. Resumable as `makeTraceSet` is. Throws if the model is not the one that wrote the base set.
  */
 export async function makeControlSet(
   baseFolder: string,
   folder: string,
   options: ControlSetOptions = {},
 ): Promise<TraceSet> {
-  const { seed = 0, signal, onProgress, verify } = options
+  const { seed = 0, signal, onProgress, onTrace, verify } = options
   const base = await openTraceSet(baseFolder)
   if (base.manifest.control) throw new Error(`${baseFolder} is a control itself; name the set that it is a control of`)
   const trained = await modelOfBase(base, options)
@@ -45,7 +47,7 @@ export async function makeControlSet(
     }
     const lines = await readFile(traceSetFiles(baseFolder).problems, 'utf8')
     return await fillTraceSet(model, folder, plan, {
-      ...{ signal, onProgress, verify },
+      ...{ signal, onProgress, onTrace, verify, answers: base.manifest.answers },
       problemLines: lines,
       writing: 0,
       respond: (file) => copyFile(traceSetFiles(baseFolder).responses, file),

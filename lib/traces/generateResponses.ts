@@ -1,7 +1,9 @@
 import { open, readFile } from 'node:fs/promises'
 import { type GenerateOptions, generate } from '../model/generate'
 import type { LanguageModel } from '../model/languageModel'
+import { lockForProcess } from '../model/processLock'
 import { parseTraceInput, type TraceInput } from './traceInput'
+import { WritingEstimate } from './writingEstimate'
 
 /** A prompt that wants a response. */
 export interface ResponseRequest {
@@ -16,6 +18,7 @@ export interface ResponseOptions
   extends Pick<GenerateOptions, 'maxNewTokens' | 'temperature' | 'topK' | 'topP' | 'seed' | 'signal'> {
   /** Prompts that are written together. Default 8. */
   batch?: number
+  /** `done` is in responses' worth of work, as the lengths so far let it be foreseen. */
   onProgress?: (done: number, total: number, note?: string) => void
   /** Called for each response as it is stored. */
   onResponse?: (line: ResponseLine) => void
@@ -43,7 +46,8 @@ export interface ResponseLine extends TraceInput {
  * Writes a response to each request and appends them to a JSONL file, batch by batch, each line as soon as its batch is done. A file
  * from a stopped run is continued: complete lines are kept, a broken last line is dropped. Request i has random stream i, so a
  * continued run gives what an uninterrupted one does.
- * Throws if the file holds responses of another model, other settings or other prompts, and `Interrupted`.
+ * Throws if the file holds responses of another model, other settings or other prompts, if another process writes it, and
+ * `Interrupted`.
  */
 export async function generateResponses(
   model: LanguageModel,
@@ -59,7 +63,13 @@ export async function generateResponses(
 
   const done = new Set<string>()
   const file = await open(path, 'a+')
+  let release = async () => {}
   try {
+    release = await lockForProcess(path, {
+      purpose: 'responses',
+      holderFile: `${path}.lock`,
+      advice: 'wait for it, or write to another file',
+    })
     const { lines, wholeBytes } = await completeLines(path)
     for (const line of lines) {
       const i = order.get(line.id)
@@ -77,10 +87,16 @@ export async function generateResponses(
     }
     await file.truncate(wholeBytes)
     const alreadyThere = done.size
+    const estimate = new WritingEstimate(requests.length, batch, maxNewTokens)
+    const known = new Map(lines.map((line) => [line.id, lengthOf(line)]))
     for (let start = 0; start < requests.length; start += batch) {
       const part = requests.slice(start, start + batch)
-      if (part.every(({ id }) => done.has(id))) continue
+      if (part.every(({ id }) => done.has(id))) {
+        estimate.addBatch(part.map(({ id }) => known.get(id)!))
+        continue
+      }
       const streams = part.map((_, i) => start + i)
+      const lengths = part.map(() => 0)
       // All of a batch is written again even if a part of it is there: rounding depends on a batch's composition.
       const generations = await generate(
         model,
@@ -93,10 +109,14 @@ export async function generateResponses(
           seed,
           streams,
           signal: options.signal,
-          onProgress: (step, steps, note) =>
-            onProgress?.(start + (part.length * step) / (steps + 1), requests.length, note),
+          onToken: ({ sequence }) => {
+            lengths[sequence]!++
+          },
+          onProgress: (step, _, note) =>
+            onProgress?.(requests.length * estimate.share(step, lengths), requests.length, note),
         },
       )
+      estimate.addBatch(generations.map((one) => ({ tokens: one.ids.length, ended: !isTruncated(one) })))
       const written = part.flatMap(({ id, prompt, extra }, i): ResponseLine[] => {
         if (done.has(id)) return []
         const { promptIds, ids, text, stopReason } = generations[i]!
@@ -120,8 +140,15 @@ export async function generateResponses(
     return { made: done.size - alreadyThere, alreadyThere }
   } finally {
     await file.close()
+    await release()
   }
 }
+
+/** Whether a response was cut off at `maxNewTokens` or at the end of the model's context instead of ended. */
+export const isTruncated = ({ stopReason }: Pick<ResponseLine, 'stopReason'>): boolean =>
+  stopReason === 'length' || stopReason === 'context'
+
+const lengthOf = (line: ResponseLine) => ({ tokens: line.ids.length - line.promptLength, ended: !isTruncated(line) })
 
 async function completeLines(path: string): Promise<{ lines: ResponseLine[]; wholeBytes: number }> {
   const bytes = await readFile(path)

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type RhythmOptionsInput, type RhythmPreset, requiredSeries, rhythmOptions } from '../credit/rhythmOptions'
 import type { LanguageModel } from '../model/languageModel'
 import { loadModel } from '../model/loadModel'
 import { modelFingerprint } from '../model/modelFingerprint'
+import { lockForProcess } from '../model/processLock'
 import type { Horizon } from '../rhythm/headSeries'
 import { analysisPrompt } from '../tasks/analysisPrompt'
 import { type Problem, readProblems } from '../tasks/problems'
@@ -12,6 +14,7 @@ import { type AnswerVerifier, openTraceSet, readResponsesOfSet, requestIds, type
 import { ABLATION_WINDOWS, traceAll } from './traceAll'
 import { traceFiles } from './traceFiles'
 import {
+  type AnswerRule,
   firstDifference,
   ownPackage,
   readManifest,
@@ -69,18 +72,23 @@ export interface TraceSetOptions {
   withSinkExcluded?: boolean
   /** Keep attention between sentences. Default true. */
   withSentences?: boolean
-  /** Judges the responses of the opened set; see `openTraceSet`. */
+  /** What counts as a response's answer. Default: as the set says, `marked` in a new one. A finished set can be given another. */
+  answers?: AnswerRule
+  /** Judges the responses of the opened set instead; see `openTraceSet`. */
   verify?: AnswerVerifier
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void
   /** Called for each response as it is stored. */
   onResponse?: (line: ResponseLine) => void
+  /** Called before a response is traced, with the reason: `missing`, or why what is there does not do. */
+  onTrace?: (id: string, why: string) => void
 }
 
 /**
  * Makes a trace set: responses to problems in the analysis prompt, and their traces, in a folder with a manifest. Started again after
  * a kill at any moment it continues, and gives the files that an uninterrupted run does; a finished set is opened.
- * Throws if the folder holds another set or anything else, if a response cannot be traced, and `Interrupted`.
+ * Throws if the folder holds another set or anything else, if another process makes it, if a response cannot be traced, and
+ * `Interrupted`.
  */
 export async function makeTraceSet(
   model: LanguageModel | string,
@@ -113,6 +121,7 @@ export async function makeTraceSet(
     prompt: plain ? 'plain' : 'chat',
     sampling: { samples, temperature, topK: topK ?? null, topP, maxNewTokens, seed, batch },
     method,
+    answers: options.answers ?? 'marked',
     responses: null,
     traces: null,
   }
@@ -157,7 +166,7 @@ export async function describeModel(model: LanguageModel, signal?: AbortSignal):
   return { name: model.name, parameters: model.parameterCount, fingerprint, config: model.config }
 }
 
-interface Filling extends Pick<TraceSetOptions, 'verify' | 'signal' | 'onProgress'> {
+interface Filling extends Pick<TraceSetOptions, 'answers' | 'verify' | 'signal' | 'onProgress' | 'onTrace'> {
   problemLines: string
   /** Share of the work that `respond` is. */
   writing: number
@@ -165,25 +174,45 @@ interface Filling extends Pick<TraceSetOptions, 'verify' | 'signal' | 'onProgres
   respond: (file: string, onProgress: TraceSetOptions['onProgress']) => Promise<void>
 }
 
-/** Brings a set to its end from wherever it stands. */
+/** Brings a set to its end from wherever it stands, and opens it. */
 export async function fillTraceSet(
   model: LanguageModel,
   folder: string,
   plan: TraceSetManifest,
   filling: Filling,
 ): Promise<TraceSet> {
-  const { signal, onProgress, verify } = filling
   const files = traceSetFiles(folder)
-  await mkdir(files.traces, { recursive: true })
-  let manifest = await startedSet(folder, plan)
-  if (manifest.traces) return openTraceSet(folder, { verify })
+  let manifest = await manifestOf(folder, plan)
+  if (!manifest?.traces) {
+    await mkdir(files.traces, { recursive: true })
+    const advice = 'wait for it, or name another folder'
+    const release = await lockForProcess(folder, { purpose: 'traces', holderFile: files.lock, advice })
+    try {
+      manifest = await finishSet(model, folder, plan, filling)
+    } finally {
+      await release()
+    }
+  }
+  const { answers = manifest.answers } = filling
+  if (answers !== manifest.answers) await writeManifest(folder, { ...manifest, answers })
+  return openTraceSet(folder, { verify: filling.verify })
+}
 
-  await writeText(files.problems, filling.problemLines)
+async function finishSet(
+  model: LanguageModel,
+  folder: string,
+  plan: TraceSetManifest,
+  { problemLines, writing, respond, signal, onProgress, onTrace }: Filling,
+): Promise<TraceSetManifest> {
+  const files = traceSetFiles(folder)
+  const there = await manifestOf(folder, plan)
+  if (there?.traces) return there
+  let manifest = there ?? plan
+  if (!there) await writeManifest(folder, plan)
+  await writeText(files.problems, problemLines)
   const total = plan.problems.ids.length * plan.sampling.samples
   if (!manifest.responses) {
-    await filling.respond(files.responses, (done, all, note) =>
-      onProgress?.(total * filling.writing * (done / all), total, note),
-    )
+    await respond(files.responses, (done, all, note) => onProgress?.(total * writing * (done / all), total, note))
     manifest = { ...manifest, responses: { count: total, sha256: await sha256OfFile(files.responses) } }
     await writeManifest(folder, manifest)
   }
@@ -191,10 +220,8 @@ export async function fillTraceSet(
   const { options: rhythm, ...kept } = manifest.method
   const { failed } = await traceAll(model, responses, files.traces, {
     ...kept,
-    rhythm,
-    signal,
-    onProgress: (done, all, note) =>
-      onProgress?.(total * (filling.writing + (1 - filling.writing) * (done / all)), total, note),
+    ...{ rhythm, signal, onTrace },
+    onProgress: (done, all, note) => onProgress?.(total * (writing + (1 - writing) * (done / all)), total, note),
   })
   if (failed.length > 0)
     throw new Error(
@@ -208,26 +235,29 @@ export async function fillTraceSet(
     const { record, series } = traceFiles(files.traces, id)
     traces.push({ id, record: await sha256OfFile(record), series: await sha256OfFile(series) })
   }
-  await writeManifest(folder, { ...manifest, traces })
-  return openTraceSet(folder, { verify })
+  manifest = { ...manifest, traces }
+  await writeManifest(folder, manifest)
+  return manifest
 }
 
-/** The manifest as far as the set has come. Refuses a folder that holds anything but the start of this very set. */
-async function startedSet(folder: string, plan: TraceSetManifest): Promise<TraceSetManifest> {
+/**
+ * The manifest as far as the set has come; null where a set can begin. Refuses a folder that holds anything but the start of this very
+ * set. How answers are judged may differ: no file depends on it.
+ */
+async function manifestOf(folder: string, plan: TraceSetManifest): Promise<TraceSetManifest | null> {
   const there = await readManifest(folder)
   if (!there) {
-    const others = (await readdir(folder, { recursive: true })).filter(
-      (name) => name !== 'traces' && !isLeftover(path.basename(name)),
-    )
-    if (others.length > 0)
+    const names = existsSync(folder) ? await readdir(folder, { recursive: true }) : []
+    const lock = path.basename(traceSetFiles(folder).lock)
+    const other = names.find((name) => name !== 'traces' && name !== lock && !isLeftover(path.basename(name)))
+    if (other)
       throw new Error(
-        `${folder} has ${others[0]} but no manifest.json: it is no trace set; name a new or empty folder for one`,
+        `${folder} has ${other} but no manifest.json: it is no trace set; name a new or empty folder for one`,
       )
-    await writeManifest(folder, plan)
-    return plan
+    return null
   }
-  const { responses, traces } = there
-  const asked = { ...plan, responses, traces, ...(traces ? { package: there.package } : {}) }
+  const { answers, responses, traces } = there
+  const asked = { ...plan, answers, responses, traces, ...(traces ? { package: there.package } : {}) }
   const difference = firstDifference(there, JSON.parse(JSON.stringify(asked)))
   if (difference)
     throw new Error(`${folder} holds another trace set: ${difference}. Ask for the same again, or name another folder`)

@@ -3,16 +3,23 @@ import type { TraceRhythm } from '../credit/traceRhythm'
 import type { HeadSeries } from '../rhythm/headSeries'
 import { verifyMath } from '../tasks/math'
 import type { Problem } from '../tasks/problems'
-import type { ResponseLine } from './generateResponses'
+import { isTruncated, type ResponseLine } from './generateResponses'
 import { readTrace, type StoredTrace, traceFiles } from './traceFiles'
 import { parseTraceInput } from './traceInput'
-import { readManifest, sha256, sha256OfFile, type TraceSetManifest, traceSetFiles } from './traceSetManifest'
+import {
+  type AnswerRule,
+  readManifest,
+  sha256,
+  sha256OfFile,
+  type TraceSetManifest,
+  traceSetFiles,
+} from './traceSetManifest'
 
 /** Whether a response gives the answer; null where it gives none, which is not the same as a wrong one. */
 export type AnswerVerifier = (response: string, answer: string) => boolean | null
 
 export interface OpenTraceSetOptions {
-  /** Judges the responses. Default `verifyMath`: the last `\boxed{…}`, else `#### …`. */
+  /** Judges the responses. Default: `verifyMath` by the manifest's rule. */
   verify?: AnswerVerifier
 }
 
@@ -45,6 +52,8 @@ export interface TraceSet {
   manifest: TraceSetManifest
   problems: Problem[]
   responses: SetResponse[]
+  /** What judged the responses. */
+  judgedBy: AnswerRule | 'verify'
   /** From the beginning each time, one trace in memory at a time. Throws if a file is not the one that the manifest names. */
   traces: () => AsyncIterable<SetTrace>
 }
@@ -60,29 +69,30 @@ export async function openTraceSet(folder: string, options: OpenTraceSetOptions 
     throw new Error(
       `${folder}: the trace set is not finished; continue it with the command or the call that started it`,
     )
-  const { verify = verifyMath } = options
+  const { verify } = options
   const problems = await readProblemsOfSet(folder, manifest)
   const byId = new Map(problems.map((problem) => [problem.id, problem]))
   const responses = (await readResponsesOfSet(folder, manifest)).map((line): SetResponse => {
     const problem = byId.get((line as unknown as { problem: string }).problem)!
     const known = typeof problem.answer === 'string' && problem.answer.trim() !== ''
+    const truncated = isTruncated(line)
+    // The last number of a response that was cut off is no answer.
+    const lenient = manifest.answers === 'lenient' && !truncated
+    const judge = verify ?? ((response: string, answer: string) => verifyMath(response, answer, { lenient }))
     return {
       ...line,
       problem: problem.id,
-      correct: known ? verify(line.response, problem.answer) : null,
-      truncated: isTruncated(line),
+      correct: known ? judge(line.response, problem.answer) : null,
+      truncated,
     }
   })
   const { traces } = manifest
   if (traces.map(({ id }) => id).join() !== responses.map(({ id }) => id).join())
     throw new Error(`${traceSetFiles(folder).manifest} does not list the traces of its own responses`)
   for (const { id, record } of traces) await checkHash(traceFiles(traceSetFiles(folder).traces, id).record, record)
-  return { folder, manifest, problems, responses, traces: () => readTraces(folder, manifest, responses) }
+  const judgedBy = verify ? 'verify' : manifest.answers
+  return { folder, manifest, problems, responses, judgedBy, traces: () => readTraces(folder, manifest, responses) }
 }
-
-/** Whether a response was cut off instead of ended. */
-export const isTruncated = ({ stopReason }: Pick<ResponseLine, 'stopReason'>): boolean =>
-  stopReason === 'length' || stopReason === 'context'
 
 async function* readTraces(
   folder: string,

@@ -1,6 +1,7 @@
 import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { LanguageModel } from '../model/languageModel'
+import { lockForProcess } from '../model/processLock'
 import { checkModel } from './controlSet'
 import type { TraceSet } from './openTraceSet'
 import { type PositionOptions, perturbedPositions } from './perturbationPositions'
@@ -39,8 +40,8 @@ export interface PerturbedResponse {
 
 /**
  * Roll-outs for the responses of a trace set (Table 1), appended to a JSONL file, one line per response. A file from a stopped run
- * is continued; a broken last line is dropped. Throws if the file was made with other settings or for another set, if the
- * model is not the set's, and `Interrupted`.
+ * is continued; a broken last line is dropped. Throws if the file was made with other settings or for another set, if another
+ * process writes it, if the model is not the set's, and `Interrupted`.
  */
 export async function perturbSet(
   model: LanguageModel,
@@ -66,7 +67,13 @@ export async function perturbSet(
   }
   const wanted = set.responses.slice(0, limit).map(({ id }) => id)
   const file = await open(path, 'a+')
+  let release = async () => {}
   try {
+    release = await lockForProcess(path, {
+      purpose: 'rollouts',
+      holderFile: `${path}.lock`,
+      advice: 'wait for it, or write to another file',
+    })
     const { lines, wholeBytes } = await completeLines(path)
     for (const [i, { id, settings: own }] of lines.entries()) {
       if (JSON.stringify(own) !== JSON.stringify(settings))
@@ -100,6 +107,7 @@ export async function perturbSet(
     return { made: total - alreadyThere, alreadyThere }
   } finally {
     await file.close()
+    await release()
   }
 }
 

@@ -11,6 +11,13 @@ import type { Horizon } from '../rhythm/headSeries'
 
 export const TRACE_SET_FORMAT = 'reasoning-rhythm/trace-set/1'
 
+/**
+ * What counts as a response's answer: what it marks (`\boxed{…}`, else `#### …`), or, where it marks nothing and was not cut off,
+ * its last number too. A response without an answer is neither right nor wrong.
+ */
+export type AnswerRule = 'marked' | 'lenient'
+export const ANSWER_RULES: readonly AnswerRule[] = ['marked', 'lenient']
+
 /** How the responses of a set were sampled. */
 export interface TraceSetSampling {
   /** Responses for each problem. */
@@ -53,6 +60,8 @@ export interface TraceSetManifest {
   prompt: 'chat' | 'plain'
   sampling: TraceSetSampling
   method: TraceSetMethod
+  /** The rule by which the set's responses are judged when it is opened; no file depends on it. */
+  answers: AnswerRule
   /** Null until all responses are there. */
   responses: { count: number; sha256: string } | null
   /** The hashes of each trace's two files, in the order of the responses; null until all traces are there. */
@@ -91,6 +100,8 @@ const schema = z.object({
     withSinkExcluded: z.boolean(),
     withSentences: z.boolean(),
   }),
+  // Sets made before there was a choice had this one.
+  answers: z.enum(ANSWER_RULES).default('marked'),
   responses: z.object({ count: whole, sha256: hash }).nullable(),
   traces: z.array(z.object({ id: z.string(), record: hash, series: hash })).nullable(),
 })
@@ -101,6 +112,8 @@ export const traceSetFiles = (folder: string) => ({
   problems: path.join(folder, 'problems.jsonl'),
   responses: path.join(folder, 'responses.jsonl'),
   traces: path.join(folder, 'traces'),
+  /** There while a process makes the set. */
+  lock: path.join(folder, 'set.lock'),
 })
 
 /** The manifest of a set, finished or not; null if there is none. Throws, naming file and key, if it is damaged. */
@@ -126,7 +139,7 @@ export async function readManifest(folder: string): Promise<TraceSetManifest | n
     const issue = result.error.issues[0]!
     throw new Error(`${file} is no manifest of a trace set: ${issue.path.join('.')}: ${issue.message}`)
   }
-  return value as TraceSetManifest
+  return { ...(value as TraceSetManifest), answers: result.data.answers }
 }
 
 export async function writeManifest(folder: string, manifest: TraceSetManifest): Promise<void> {
