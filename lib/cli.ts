@@ -8,6 +8,7 @@ import * as exporting from './commands/export'
 import * as generate from './commands/generate'
 import * as options from './commands/options'
 import * as perturb from './commands/perturb'
+import * as sweep from './commands/sweep'
 import * as trace from './commands/trace'
 import * as traces from './commands/traces'
 import * as train from './commands/train'
@@ -18,7 +19,20 @@ const program = new Command('rhythm')
   .showHelpAfterError('(add --help for what the command takes)')
 
 // In the order of `rhythm --help`. A command is a file of commands/ that exports `register`.
-for (const command of [traces, perturb, analyze, generate, trace, options, exporting, device, train, evaluate, collect])
+for (const command of [
+  traces,
+  perturb,
+  analyze,
+  generate,
+  trace,
+  options,
+  exporting,
+  device,
+  train,
+  evaluate,
+  collect,
+  sweep,
+])
   command.register(program)
 
 // The first Ctrl-C stops the work at its next pause, with what is done kept; a second one ends the process.

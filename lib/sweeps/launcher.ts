@@ -9,7 +9,10 @@ export interface JobResources {
 
 /** One process that a sweep wants started. */
 export interface LaunchedJob {
-  /** Unique within the sweep, of letters, digits, `_` and `-`; a later attempt at the same cell has another one. */
+  /**
+   * Unique among all sweeps, of letters, digits, `_` and `-`; a later attempt at the same cell has another one. A launcher that already
+   * has a job of this id is asked by a sweep that was killed while it submitted: it is that job.
+   */
   id: string
   /** Program and arguments, with absolute paths that are the same on every machine that may run it. */
   command: string[]
@@ -33,9 +36,17 @@ export interface JobStatus {
   exitCode?: number | null
 }
 
+/** Thrown by a launcher that cannot be asked now (its server does not answer): the sweep says so, and asks again later. */
+export class LauncherUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'LauncherUnavailable'
+  }
+}
+
 /**
  * Where the runs of a sweep happen. The truth about a run is its folder; a launcher only starts, watches and ends processes.
- * Every method may throw: the sweep says so, and asks again later.
+ * Each method may throw LauncherUnavailable. What else `submit` throws says why this job cannot be started: its cell has failed.
  */
 export interface Launcher {
   readonly name: string

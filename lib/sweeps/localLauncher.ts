@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { JobStatus, LaunchedJob, Launcher } from './launcher'
 import { lastLines } from './lastLines'
+import type { JobStatus, LaunchedJob, Launcher } from './launcher'
 
 /**
  * Processes of this machine, each in a session of its own: Ctrl-C on the terminal reaches the sweep alone, which then stops them
