@@ -36,15 +36,12 @@ const signalName = (number: number) =>
 
 /**
  * The job as a line for the shell of the node that runs it. Its environment is in this line, since Ray would expand `$` in
- * `env_vars` and give them to its own process too: the job's own, and of this process what TensorFlow and memory go by, so
- * that a job computes as it would here. The cluster's token stays with Ray.
+ * `env_vars` and give them to its own process too. The cluster's token stays with Ray.
  */
 export function entrypoint({ command, workingDirectory, environment }: LaunchedJob): string {
-  const inherited = Object.entries(process.env).filter(([name]) => /^(TF_\w+|GLIBC_TUNABLES)$/.test(name))
-  const variables = Object.entries({ ...Object.fromEntries(inherited), ...environment })
-  const assigned = variables.map(([name, value]) => quoted(`${name}=${value}`))
-  const words = ['env', '-u', 'RAY_AUTH_TOKEN', ...assigned, ...command.map(quoted)]
-  return `cd ${quoted(workingDirectory)} && exec ${words.join(' ')}`
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+  const words = ['env', '-u', 'RAY_AUTH_TOKEN', ...variables, ...command]
+  return `cd ${quoted(workingDirectory)} && exec ${words.map(quoted).join(' ')}`
 }
 
 const quoted = (word: string) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
