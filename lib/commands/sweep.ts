@@ -21,10 +21,10 @@ export function register(program: Command): void {
     .argument('[file]', 'a sweep file, JSON with comments (see data/configs/sweeps); not needed to go on with a sweep')
     .requiredOption('--run <folder>', 'the folder of the sweep')
     .addOption(new Option('--on <where>', 'where its runs happen').choices(['local', 'ray']).default('local'))
-    .option('--slots <n>', 'runs at a time; by default one for each core', wholeNumber(1))
+    .option('--slots <n>', 'runs at a time; by default one for each core, on Ray as many as fit', wholeNumber(1))
     .option(
       '--threads <n>',
-      'threads of each run, fixed once a sweep has begun; by default the cores shared out',
+      'threads of each run, fixed once a sweep has begun; by default the cores shared out, on Ray 1',
       wholeNumber(1),
     )
     .option('--gpus <n>', 'GPUs of each run', wholeNumber(0), 0)
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .action(async (file: string | undefined, options) => {
       const plan = await planned(file, options)
       const { reuse } = options
-      const launcher = launcherOf(options)
+      const launcher = await launcherOf(options, plan.threads)
       await checkThreads(plan, new SweepFolder(plan.folder))
       await checkBegun(plan)
       for (const line of await planText(plan, await estimateSweep(plan, { slots: launcher.slots, reuse }), launcher))
@@ -84,8 +84,9 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
   const { run, seeds, warmupSeeds, set } = options
   const folder = new SweepFolder(run)
   const recorded = await folder.read()
-  const slots = options.slots ?? (options.on === 'local' ? availableParallelism() : 1)
-  const threads = options.threads ?? recorded?.threads ?? Math.max(1, Math.floor(availableParallelism() / slots))
+  const shared =
+    options.on === 'ray' ? 1 : Math.floor(availableParallelism() / (options.slots ?? availableParallelism()))
+  const threads = options.threads ?? recorded?.threads ?? Math.max(1, shared)
   if (file) {
     const known = recorded && path.resolve(run, recorded.warmupsFolder)
     const sweep = readSweepFile(file, { seeds, warmupSeeds, set })
@@ -99,9 +100,10 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
   )
 }
 
-function launcherOf({ on, slots = availableParallelism() }: SweepOptions): Launcher {
-  if (on === 'ray') throw new Error('--on ray: not built yet')
-  return new LocalLauncher(slots)
+async function launcherOf({ on, slots, gpus }: SweepOptions, threads: number): Promise<Launcher> {
+  if (on === 'local') return new LocalLauncher(slots ?? availableParallelism())
+  const { connectRay } = await import('../sweeps/rayLauncher')
+  return connectRay({ resources: { cpus: threads, gpus }, slots })
 }
 
 async function planText(plan: SweepPlan, estimate: SweepEstimate, launcher: Launcher): Promise<string[]> {
