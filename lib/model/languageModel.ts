@@ -14,7 +14,7 @@ export class LanguageModel implements Decoder {
     readonly weights: DecoderWeights,
     readonly tokenizer: TextTokenizer | null = null,
     readonly chatTemplate: ChatTemplate | null = null,
-    /** Folder or .gguf file that it was read from. */
+    /** Folder or .gguf file that its tokenizer and chat template were read from. */
     readonly location: string | null = null,
   ) {}
 

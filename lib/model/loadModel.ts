@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { randomStream } from '../random/randomStream'
+import { textLocation } from './adapterFolder'
 import { loadChatTemplate } from './chatTemplate'
 import type { ModelConfig } from './config'
 import { expectedTensors } from './expectedTensors'
@@ -32,8 +33,8 @@ const TEXT_FILES =
   /^(tokenizer.*\.json|special_tokens_map\.json|vocab\.json|merges\.txt|added_tokens\.json|chat_template\..*|generation_config\.json)$/
 
 /**
- * A model by name or path: `smollm2-135m-instruct` (packaged), a Hugging Face folder, a .gguf file, or `owner/name` on the hub
- * (downloaded once). The same model asked for again is the one that is held, not another copy; `model.dispose()` frees it.
+ * A model by name or path: `smollm2-135m-instruct` (packaged), a Hugging Face folder, a .gguf file, a folder of LoRA adapters
+ * (merged into their base), or `owner/name` on the hub (downloaded once). The same model asked for again is the one that is held, not another copy; `model.dispose()` frees it.
  * Throws what reading throws: unsupported architectures and tokenizers by name, damaged files, a hub out of reach.
  */
 export async function loadModel(name: string, options: LoadOptions = {}): Promise<LanguageModel> {
@@ -65,9 +66,10 @@ export async function loadModel(name: string, options: LoadOptions = {}): Promis
 async function readModel(name: string, location: string, options: LoadOptions): Promise<LanguageModel> {
   const source = await openWeights(location)
   try {
-    const tokenizer = await tokenizerIfAny(location)
+    const text = await textLocation(location)
+    const tokenizer = await tokenizerIfAny(text)
     const weights = await readWeights(source, options.onProgress)
-    return new LanguageModel(name, source.config, weights, tokenizer, await loadChatTemplate(location), location)
+    return new LanguageModel(name, source.config, weights, tokenizer, await loadChatTemplate(text), text)
   } finally {
     await source.close()
   }
@@ -82,9 +84,9 @@ async function tokenizerIfAny(location: string) {
 
 function lastChange(location: string): number {
   const stats = statSync(location)
-  return stats.isDirectory()
-    ? (statSync(path.join(location, 'config.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0)
-    : stats.mtimeMs
+  if (!stats.isDirectory()) return stats.mtimeMs
+  const files = ['config.json', 'adapter_config.json'].map((file) => path.join(location, file))
+  return Math.max(0, ...files.map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0))
 }
 
 export interface RandomModelOptions {

@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs'
+import { isAdapterFolder, openAdapted } from './adapterFolder'
 import { CheckpointError } from './checkpointError'
 import { openGguf } from './gguf'
 import { openHuggingFaceFolder } from './huggingFaceFolder'
 import type { WeightSource } from './weightSource'
 
 /**
- * Opens a checkpoint: a folder in the Hugging Face layout, or a .gguf file.
+ * Opens a checkpoint: a folder in the Hugging Face layout, a .gguf file, or a folder of adapters, which are merged into their base.
  * Throws CheckpointError, saying what to give instead, on anything else.
  */
 export async function openWeights(path: string): Promise<WeightSource> {
@@ -14,6 +15,7 @@ export async function openWeights(path: string): Promise<WeightSource> {
     throw new CheckpointError(
       `there is no ${path}: expected a model folder (config.json and model.safetensors) or a .gguf file`,
     )
+  if (isAdapterFolder(path)) return openAdapted(path, openWeights)
   if (found.isDirectory()) return openHuggingFaceFolder(path)
   if (path.toLowerCase().endsWith('.gguf')) return openGguf(path)
   if (path.endsWith('.safetensors'))

@@ -7,6 +7,7 @@ import { SafetensorsFile, writeSafetensors } from '../model/safetensors'
 import { syncFolder, temporaryName, writeFileAtomically } from '../model/writeFileAtomically'
 import type { HeadGroups } from '../rhythm/headGroups'
 import type { AdamW, Parameter } from './adamw'
+import { saveTrainedAdapters, type TrainedAdapters } from './loraRun'
 
 /** What a run must know, beside weights and optimizer, to go on to the same bits. All random streams follow from seed and step. */
 export interface TrainerState {
@@ -32,7 +33,8 @@ const OPTIMIZER = 'optimizer.safetensors'
 export const checkpointFolder = (checkpoints: string, step: number) => path.join(checkpoints, `step-${step}`)
 
 /**
- * Saves `checkpoints/step-N`: a Hugging Face folder with `optimizer.safetensors` and `trainer_state.json` beside the weights.
+ * Saves `checkpoints/step-N`: a Hugging Face folder with `optimizer.safetensors` and `trainer_state.json` beside the weights; where
+ * adapters are trained, they alone in peft's layout, with the name of their base.
  * It appears whole or not at all: an error, a full disk for one, leaves the older checkpoints as they are.
  */
 export async function saveCheckpoint(
@@ -40,12 +42,13 @@ export async function saveCheckpoint(
   model: LanguageModel,
   optimizer: AdamW,
   state: TrainerState,
+  trained: TrainedAdapters | null = null,
 ): Promise<string> {
   const target = checkpointFolder(checkpoints, state.step)
   const temporary = temporaryName(target)
   try {
     await mkdir(temporary)
-    await saveModel(model, temporary, { replace: true })
+    await (trained ? saveTrainedAdapters(trained, temporary) : saveModel(model, temporary, { replace: true }))
     const { tensors } = optimizer.state()
     await writeSafetensors(
       path.join(temporary, OPTIMIZER),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { STRATEGY_NAMES } from '../credit/rhythmOptions'
+import { LORA_TARGETS } from '../model/lora'
 
 const whole = (least: number) => z.int().min(least)
 const seed = whole(0).max(2 ** 32 - 1)
@@ -38,6 +39,16 @@ const freshModel = z.strictObject({
   rmsNormEps: positive.default(1e-5),
   tieWordEmbeddings: z.boolean().default(true),
   initializerRange: positive.default(0.02),
+})
+
+const lora = z.strictObject({
+  rank: whole(1).default(16),
+  alpha: positive.default(32),
+  targets: z
+    .array(z.enum(LORA_TARGETS))
+    .min(1)
+    .refine((targets) => new Set(targets).size === targets.length, { error: 'expected each target once' })
+    .default([...LORA_TARGETS]),
 })
 
 const supervised = z.strictObject({
@@ -110,6 +121,7 @@ export const configSchema = z.strictObject({
   task: z.union([z.strictObject({ name: z.string().min(1), options: anyOptions.default({}) }), moduleReference], {
     error: 'expected {"name": a task} or {"module": path}',
   }),
+  lora: lora.nullable().default(null),
   supervised: supervised.nullable().default(null),
   grpo: grpo.nullable().default(null),
   evaluation: evaluation.nullable().default(null),

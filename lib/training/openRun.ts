@@ -4,10 +4,13 @@ import type { CreditStrategy } from '../credit/creditStrategy'
 import { rhythmOptions } from '../credit/rhythmOptions'
 import { LanguageModel } from '../model/languageModel'
 import { saveModel } from '../model/loadModel'
+import { modelFingerprint } from '../model/modelFingerprint'
 import type { Task } from '../tasks/task'
 import { AdamW } from './adamw'
 import { checkpointFolder, checkpointSteps, readTrainerState, restoreOptimizer, type TrainerState } from './checkpoint'
 import { Gradients } from './gradients/gradients'
+import { LoraGradients } from './gradients/loraGradients'
+import { newAdapters, readAdapters, saveTrainedAdapters, trainedAdapters } from './loraRun'
 import { ConfigError } from './readConfig'
 import { resolveTask } from './resolveTask'
 import { resumedConfig, storeConfig, storedConfig } from './runConfig'
@@ -17,7 +20,7 @@ import type { StopRequest } from './stopRequest'
 import { initialModel, ownModel } from './trainedModel'
 import type { OptimizerChoice, TrainingConfig } from './trainingConfig'
 import type { TrainingRun } from './trainingRun'
-import { resolveStrategy } from './userModule'
+import { type ResolvedStrategy, resolveStrategy } from './userModule'
 
 export interface OpenRunOptions {
   /** Credit written by the caller, instead of the configuration's. */
@@ -48,8 +51,27 @@ export async function openRun(
   if (!written) throw new ConfigError(`${folder.folder} holds no run yet: give a configuration`)
   const credit = await resolveStrategy(written.grpo?.credit.strategy ?? 'uniform', options.credit)
   const { task, hash } = await resolveTask(written.task, options.task)
+  // Adapters are nothing without the model that they adapt, which lies outside of the run's folder.
+  const base = written.lora ? await initialModel(written.model, written.seed, folder.folder) : null
+  try {
+    const hashes = { credit: credit.hash, task: hash, model: base && (await modelFingerprint(base)) }
+    const config = await agreedConfig(folder, stored, written, hashes)
+    return await begunRun(folder, config, base, credit, task, stop, options)
+  } catch (error) {
+    base?.dispose()
+    throw error
+  }
+}
+
+/** The configuration that the run begins or goes on with, stored in its folder. Throws if code or model behind it has changed. */
+async function agreedConfig(
+  folder: RunFolder,
+  stored: TrainingConfig | null,
+  written: TrainingConfig,
+  now: Record<string, string | null>,
+): Promise<TrainingConfig> {
   const hashes = { ...written.hashes }
-  for (const [name, found] of Object.entries({ credit: credit.hash, task: hash })) {
+  for (const [name, found] of Object.entries(now)) {
     if (hashes[name] && hashes[name] !== found)
       throw new ConfigError(
         `the ${name} that this configuration was run with has changed (hash ${hashes[name].slice(0, 12)}, now ${found?.slice(0, 12) ?? 'none given'}): use it unchanged, or begin a new run`,
@@ -59,18 +81,32 @@ export async function openRun(
   const complete = { ...written, hashes }
   const config = stored ? resumedConfig(stored, complete, folder.folder) : complete
   await storeConfig(folder, config)
+  return config
+}
 
-  const found = await lastCheckpoint(folder, options.onWarning)
+async function begunRun(
+  folder: RunFolder,
+  config: TrainingConfig,
+  base: LanguageModel | null,
+  credit: ResolvedStrategy,
+  task: Task<unknown>,
+  stop: StopRequest,
+  options: OpenRunOptions,
+): Promise<TrainingRun> {
+  const text = path.join(folder.folder, TEXT_FOLDER)
+  const found = await lastCheckpoint(folder, config, base, options.onWarning)
   await folder.rewind(found?.state.step ?? -1)
-  const model = found?.model ?? (await initialModel(config.model, config.seed, path.join(folder.folder, TEXT_FOLDER)))
+  const model = found?.model ?? base ?? (await initialModel(config.model, config.seed, text))
   const state = found?.state ?? beginning(config)
-  const gradients = new Gradients(model.weights)
+  const adapters = found?.adapters ?? (config.lora ? newAdapters(model, config.lora, config.seed) : null)
+  const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
   const optimizer = newOptimizer(state.phase === 'grpo' ? config.grpo!.optimizer : config.supervised!.optimizer)
   if (found) await restoreOptimizer(found.folder, optimizer, gradients.entries(), state.updates)
   const { grpo } = config
   return {
     config,
     model,
+    adapters,
     gradients,
     optimizer,
     task,
@@ -92,6 +128,7 @@ export async function openRun(
 export function closeRun(run: TrainingRun): void {
   run.gradients.dispose()
   run.optimizer.dispose()
+  run.adapters?.dispose()
   run.model.dispose()
   run.reference?.dispose()
 }
@@ -107,7 +144,10 @@ export async function enterGrpo(run: TrainingRun, folder: RunFolder): Promise<vo
     Object.assign(state, { phase: 'grpo', phaseStep: 0, updates: 0, nonFiniteUpdates: 0 })
   }
   if (grpo.klCoefficient === 0) return
-  if (state.phaseStep === 0) await saveModel(run.model, reference, { replace: true })
+  if (state.phaseStep === 0) {
+    const trained = trainedAdapters(run)
+    await (trained ? saveTrainedAdapters(trained, reference) : saveModel(run.model, reference, { replace: true }))
+  }
   run.reference = await ownModel(reference)
 }
 
@@ -121,18 +161,25 @@ function newOptimizer({ beta1, beta2, epsilon, weightDecay, decay }: OptimizerCh
 }
 
 /** The newest checkpoint that can be read. Throws if there are some and none can. */
-async function lastCheckpoint(folder: RunFolder, onWarning: (text: string) => void) {
+async function lastCheckpoint(
+  folder: RunFolder,
+  { lora }: TrainingConfig,
+  base: LanguageModel | null,
+  onWarning: (text: string) => void,
+) {
   const steps = (await checkpointSteps(folder.checkpoints)).reverse()
   const problems: string[] = []
   for (const step of steps) {
     const at = checkpointFolder(folder.checkpoints, step)
     try {
       const state = await readTrainerState(at)
+      if (lora && base) return { state, folder: at, model: base, adapters: await readAdapters(base, lora, at) }
       const { name, config, weights, tokenizer, chatTemplate } = await ownModel(at)
       // The checkpoint may be removed later; what goes into the next ones stays.
       const text = path.join(folder.folder, TEXT_FOLDER)
       await copyTextFiles(at, text)
-      return { state, folder: at, model: new LanguageModel(name, config, weights, tokenizer, chatTemplate, text) }
+      const model = new LanguageModel(name, config, weights, tokenizer, chatTemplate, text)
+      return { state, folder: at, model, adapters: null }
     } catch (error) {
       problems.push(`${at} cannot be read and is passed over: ${(error as Error).message}`)
       onWarning(problems.at(-1)!)

@@ -118,7 +118,9 @@ function bare(schema: unknown): unknown {
   return inner
 }
 
-function checkTogether({ model, supervised, grpo, evaluation }: TrainingConfig): void {
+function checkTogether({ model, lora, supervised, grpo, evaluation }: TrainingConfig): void {
+  if (lora && !('from' in model))
+    throw new ConfigError('lora adapts a model that is there already: give model.from, or leave lora out')
   if (grpo) {
     try {
       rhythmOptions({ rl: grpo.credit.rl, credit: grpo.credit.options }, grpo.credit.preset)

@@ -8,6 +8,7 @@ import { checkpointFolder, pruneCheckpoints, saveCheckpoint } from './checkpoint
 import { DemonstrationBatches, demonstrationSource } from './demonstrations'
 import { evaluate, evaluationMetrics } from './evaluation'
 import { grpoStep } from './grpoStep'
+import { trainedAdapters } from './loraRun'
 import { closeRun, enterGrpo, openRun } from './openRun'
 import { parseConfig, readConfig } from './readConfig'
 import { type MetricsLine, type RolloutRecord, RunFolder, type RunState } from './runFolder'
@@ -220,7 +221,7 @@ class Training {
     const { state, config } = run
     if (this.lastCheckpoint === state.step) return
     try {
-      await saveCheckpoint(folder.checkpoints, run.model, run.optimizer, state)
+      await saveCheckpoint(folder.checkpoints, run.model, run.optimizer, state, trainedAdapters(run))
     } catch (error) {
       const last =
         this.lastCheckpoint < 0 ? 'there is no earlier one' : `step ${this.lastCheckpoint} is the last good one`

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { textLocation } from '../model/adapterFolder'
 import { entryOfText } from '../model/byteAlphabet'
 import { loadChatTemplate } from '../model/chatTemplate'
 import type { ModelConfig } from '../model/config'
@@ -34,9 +35,10 @@ export async function initialModel(choice: ModelChoice, seed: number, folder: st
 export async function ownModel(location: string, name = location): Promise<LanguageModel> {
   const source = await openWeights(location)
   try {
-    const tokenizer = await loadTokenizer(location)
+    const text = await textLocation(location)
+    const tokenizer = await loadTokenizer(text)
     const weights = await readWeights(source)
-    return new LanguageModel(name, source.config, weights, tokenizer, await loadChatTemplate(location), location)
+    return new LanguageModel(name, source.config, weights, tokenizer, await loadChatTemplate(text), text)
   } finally {
     await source.close()
   }

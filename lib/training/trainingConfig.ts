@@ -1,5 +1,6 @@
 import type { CreditOptions } from '../credit/creditOptions'
 import type { BlockChoice, RhythmPreset } from '../credit/rhythmOptions'
+import type { LoraOptions } from '../model/lora'
 import type { Aggregation } from './grpoLoss'
 import type { LearningRateSchedule } from './learningRate'
 
@@ -139,6 +140,8 @@ export interface TrainingConfig {
   dataSeed: number
   model: ModelChoice
   task: TaskChoice
+  /** Trains low-rank adapters and leaves the model's own weights as they are. Null: all weights are trained. */
+  lora: LoraOptions | null
   /** Null: none. */
   supervised: SupervisedChoice | null
   /** Null: none. */
@@ -159,7 +162,7 @@ export interface TrainingConfig {
   }
   /** Updates in a row with a loss or gradient that is not finite, after which the run stops. */
   maxNonFiniteUpdates: number
-  /** Hashes of the user's code that a run was started with (`credit`, `task`); a run fills them in and resumes only with the same. */
+  /** Hashes of the user's code that a run was started with (`credit`, `task`), and of the model that adapters belong to (`model`); a run fills them in and resumes only with the same. */
   hashes: Record<string, string>
 }
 

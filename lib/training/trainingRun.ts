@@ -1,9 +1,10 @@
 import type { RhythmOptions } from '../credit/rhythmOptions'
 import type { LanguageModel } from '../model/languageModel'
+import type { LoraAdapters } from '../model/loraAdapters'
 import type { Task } from '../tasks/task'
 import { type AdamW, clipScale } from './adamw'
 import type { TrainerState } from './checkpoint'
-import type { Gradients } from './gradients/gradients'
+import type { GradientStore } from './gradients/gradientStore'
 import { learningRate } from './learningRate'
 import type { RolloutRecord } from './runFolder'
 import type { ItemOrder } from './runStreams'
@@ -15,7 +16,9 @@ import type { ResolvedStrategy } from './userModule'
 export interface TrainingRun {
   config: TrainingConfig
   model: LanguageModel
-  gradients: Gradients
+  /** What is trained, where it is not the model's own weights. */
+  adapters?: LoraAdapters | null
+  gradients: GradientStore
   optimizer: AdamW
   task: Task<unknown>
   order: ItemOrder
@@ -60,6 +63,7 @@ export function update(
     return { gradientNorm, learningRate: rate, skipped: true }
   }
   run.optimizer.step(run.gradients.entries(), rate, clipScale(gradientNorm, choice.maxGradientNorm))
+  run.adapters?.apply()
   run.state.nonFiniteUpdates = 0
   run.state.updates = run.optimizer.updates
   return { gradientNorm, learningRate: rate, skipped: false }

@@ -6,7 +6,7 @@ import type { LossGradient, ResponseStatistics } from '../grpoLoss'
 import type { AttentionPass } from './attention'
 import { type HeadOptions, headBackward, headForward, type KeptHead } from './chosenTokens'
 import { type KeptLayer, keptTensors, layerBackward, layerForward } from './decoderLayer'
-import type { Gradients } from './gradients'
+import type { GradientStore } from './gradientStore'
 import { interleaving, type RotaryTurns, rotaryTurns } from './rotaryTurns'
 import { checkBatch, type SequenceGroup, sequenceGroups, type TrainingBatch } from './trainingBatch'
 
@@ -37,7 +37,7 @@ export async function accumulateGradients(
   decoder: Decoder,
   batch: TrainingBatch,
   loss: (statistics: ResponseStatistics) => LossGradient,
-  into: Gradients,
+  into: GradientStore,
   options: GradientOptions = {},
 ): Promise<ResponseStatistics> {
   const { config } = decoder
@@ -117,7 +117,7 @@ async function groupBackward(
   { inputs, layers, head }: KeptGroup,
   options: HeadOptions,
   gradient: LossGradient,
-  into: Gradients,
+  into: GradientStore,
   scope: Scope,
 ): Promise<void> {
   const { weights } = decoder

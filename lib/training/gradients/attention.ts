@@ -12,7 +12,7 @@ import { add, multiply, reshape, slice, sumOver, transpose } from '../../engine/
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'
-import type { Gradients } from './gradients'
+import type { GradientStore } from './gradientStore'
 import { headNormGradient, norm, normGradient } from './normGradient'
 import type { Interleaving, RotaryTurns } from './rotaryTurns'
 
@@ -100,12 +100,12 @@ export function attentionBackward(
   layer: LayerWeights,
   kept: KeptAttention,
   dOutput: tf.Tensor,
-  into: Gradients,
+  into: GradientStore,
 ): tf.Tensor {
   const { config, B, N, interleaving } = pass
   const { headDim: D } = config
   return tidy(() => {
-    into.add(layer.output, product(dOutput, kept.attended, { transposeA: true }))
+    into.addLinear(layer.output, dOutput, kept.attended)
     if (layer.outputBias) into.add(layer.outputBias, sumOfRows(dOutput))
     const dHeads = tidy(() => {
       const [dQueries, dKeys, dValues] = patternsBackward(pass, kept, product(dOutput, layer.output))
@@ -118,7 +118,7 @@ export function attentionBackward(
       )
     })
     const { normed, inverse } = norm(kept.input, layer.inputNorm, config.rmsNormEps)
-    into.add(layer.queryKeyValue, takeRows(product(dHeads, normed, { transposeA: true }), interleaving.inverse))
+    into.addLinear(layer.queryKeyValue, dHeads, normed, interleaving)
     if (layer.queryKeyValueBias) into.add(layer.queryKeyValueBias, takeRows(sumOfRows(dHeads), interleaving.inverse))
     const dNormed = product(dHeads, takeRows(layer.queryKeyValue, interleaving.order))
     const { dx, dWeight } = normGradient(kept.input, inverse, layer.inputNorm, dNormed, dOutput)
@@ -189,7 +189,7 @@ function headNormsBackward(
   weight: tf.Tensor,
   kept: KeptAttention,
   [dq, dk]: [tf.Tensor, tf.Tensor],
-  into: Gradients,
+  into: GradientStore,
 ): [tf.Tensor, tf.Tensor] {
   const { config, interleaving } = pass
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config

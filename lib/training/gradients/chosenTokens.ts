@@ -3,7 +3,7 @@ import { add, multiply, scalar, sumOver } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
 import { execute, tf } from '../../engine/tensorflow'
 import type { Decoder } from '../../model/decoder'
-import type { Gradients } from './gradients'
+import type { GradientStore } from './gradientStore'
 import { norm, normGradient } from './normGradient'
 
 /** Logits exist for at most this many numbers at a time. */
@@ -81,7 +81,7 @@ export async function headBackward(
   kept: KeptHead,
   dLogprob: Float32Array,
   dEntropy: Float32Array | null,
-  into: Gradients,
+  into: GradientStore,
   count: number,
   options: HeadOptions,
 ): Promise<tf.Tensor> {
@@ -102,11 +102,11 @@ export async function headBackward(
             const perLogprob = column(dLogprob, -1)
             if (dEntropy) {
               const dLogits = logitGradient(inputs, perLogprob, column(dEntropy, -1), column(kept.entropy, 1), from, to)
-              into.add(head, product(dLogits, inputs, { transposeA: true }))
+              into.addLinear(head, dLogits, inputs)
               return multiply(product(dLogits, head), scalar(1 / options.temperature))
             }
             const slope = kept.slopes[i] ?? slopeOf(product(inputs, head, { transposeB: true }), from, to)
-            into.add(head, product(slope, multiply(inputs, perLogprob), { transposeA: true }))
+            into.addLinear(head, slope, multiply(inputs, perLogprob))
             return multiply(product(slope, head), multiply(perLogprob, scalar(1 / options.temperature)))
           }),
         ),

@@ -3,7 +3,7 @@ import type { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
 import { type AttentionPass, attentionBackward, attentionForward, type KeptAttention } from './attention'
 import { type KeptMlp, mlpBackward, mlpForward } from './gatedMlp'
-import type { Gradients } from './gradients'
+import type { GradientStore } from './gradientStore'
 
 /** What the backward pass of one decoder layer needs; the tensors are the owner's to free. */
 export interface KeptLayer {
@@ -26,7 +26,7 @@ export function layerBackward(
   layer: LayerWeights,
   kept: KeptLayer,
   dOutput: tf.Tensor,
-  into: Gradients,
+  into: GradientStore,
 ): tf.Tensor {
   const dMiddle = mlpBackward(layer, pass.config.rmsNormEps, kept.mlp, dOutput, into)
   const dInput = attentionBackward(pass, layer, kept.attention, dMiddle, into)

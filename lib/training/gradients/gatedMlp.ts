@@ -2,7 +2,7 @@ import { product, subtract, sum } from '../../engine/gradientOps'
 import { add, multiply, silu as siluOf, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
-import type { Gradients } from './gradients'
+import type { GradientStore } from './gradientStore'
 import { norm, normGradient } from './normGradient'
 
 /** What the backward pass of the MLP needs: its input `[rows, hidden]`, gate and up before activation `[rows, intermediate]`. */
@@ -27,12 +27,12 @@ export function mlpBackward(
   epsilon: number,
   { input, gate, up }: KeptMlp,
   dOutput: tf.Tensor,
-  into: Gradients,
+  into: GradientStore,
 ): tf.Tensor {
   return tf.tidy(() => {
     const [dGate, dUp] = tf.tidy(() => {
       const silu = siluOf(gate)
-      into.add(layer.down, product(dOutput, multiply(silu, up), { transposeA: true }))
+      into.addLinear(layer.down, dOutput, multiply(silu, up))
       const dActivated = product(dOutput, layer.down)
       const dSilu = multiply(dActivated, up)
       // silu' = sigmoid · (1 + gate - silu), so dSilu · silu' = crossed + sigmoid · (dSilu - crossed) with:
@@ -40,8 +40,8 @@ export function mlpBackward(
       return [add(crossed, timesSigmoid(subtract(dSilu, crossed), gate)), multiply(dActivated, silu)]
     }) as [tf.Tensor, tf.Tensor]
     const { normed, inverse } = norm(input, layer.postAttentionNorm, epsilon)
-    into.add(layer.gate, product(dGate, normed, { transposeA: true }))
-    into.add(layer.up, product(dUp, normed, { transposeA: true }))
+    into.addLinear(layer.gate, dGate, normed)
+    into.addLinear(layer.up, dUp, normed)
     const dNormed = sum(product(dGate, layer.gate), product(dUp, layer.up))
     const { dx, dWeight } = normGradient(input, inverse, layer.postAttentionNorm, dNormed, dOutput)
     into.add(layer.postAttentionNorm, dWeight)

@@ -1,0 +1,75 @@
+import { product, takeRows, tidy } from '../../engine/gradientOps'
+import { multiply, scalar, slice } from '../../engine/ops'
+import { tf } from '../../engine/tensorflow'
+import type { LoraAdapters } from '../../model/loraAdapters'
+import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
+import type { Interleaving } from './rotaryTurns'
+
+/**
+ * Gradients of adapters alone. With `y = x (W + s B A)ᵀ`, the chain rule gives `dA = s Bᵀ dW` and `dB = s dW Aᵀ` where `dW = dyᵀ x`;
+ * they are computed as `s (dy B)ᵀ x` and `s dyᵀ (x Aᵀ)`, so that no gradient as large as W ever exists. Names are those of the
+ * matrices with `.lora_A` and `.lora_B`. Whoever makes one disposes of it.
+ */
+export class LoraGradients implements GradientStore {
+  private readonly slots = new GradientSlots()
+
+  constructor(private readonly adapters: LoraAdapters) {
+    for (const { name, a, b } of adapters.adapters) {
+      this.slots.hold(`${name}.lora_A`, a)
+      this.slots.hold(`${name}.lora_B`, b)
+    }
+  }
+
+  /** Norms and biases are frozen. */
+  add(): void {}
+
+  addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void {
+    const own = this.adapters.of(weight)
+    if (own.length === 0) return
+    const { scale } = this.adapters
+    const { rank } = this.adapters.options
+    const outputs = weight.shape[0]!
+    const [dA, dB] = tidy(() => {
+      // Matrices that are stacked in one weight: their A stacked, their B side by side, each on the rows of its matrix.
+      const a = own.length === 1 ? own[0]!.a : tf.concat(own.map((adapter) => adapter.a))
+      const wide = own.map(({ b, firstRow, rows }) =>
+        rows === outputs
+          ? b
+          : tf.pad(b, [
+              [firstRow, outputs - firstRow - rows],
+              [0, 0],
+            ]),
+      )
+      const stacked = wide.length === 1 ? wide[0]! : tf.concat(wide, 1)
+      const b = interleaving ? takeRows(stacked, interleaving.order) : stacked
+      const dB = product(dy, product(x, a, { transposeB: true }), { transposeA: true })
+      return [product(product(dy, b), x, { transposeA: true }), interleaving ? takeRows(dB, interleaving.inverse) : dB]
+    }) as [tf.Tensor, tf.Tensor]
+    for (const [i, adapter] of own.entries()) {
+      const part = (of: tf.Tensor, begin: number[], size: number[]) =>
+        tf.tidy(() => multiply(slice(of, begin, size), scalar(scale)))
+      this.slots.add(adapter.a, part(dA, [i * rank, 0], [rank, adapter.columns]))
+      this.slots.add(adapter.b, part(dB, [adapter.firstRow, i * rank], [adapter.rows, rank]))
+    }
+    tf.dispose([dA, dB])
+  }
+
+  /** Embeddings are frozen. */
+  addRows(): void {}
+
+  entries(): GradientEntry[] {
+    return this.slots.entries()
+  }
+
+  globalNorm(): number {
+    return this.slots.globalNorm()
+  }
+
+  zero(): void {
+    this.slots.zero()
+  }
+
+  dispose(): void {
+    this.zero()
+  }
+}
