@@ -24,17 +24,20 @@ const orders = [
   [2, 1, 0],
 ] as const
 
-/** Every branch of three numbers whose values all are whole numbers from 0 to 99, each once, in a fixed order. */
+/**
+ * Every branch of three numbers whose values all are whole numbers from 0 to 99, each once, in a fixed order. Of two ways to
+ * write a sum or a product only one counts: the larger number first, and a result before the third number.
+ */
 export function branchesOf(nums: readonly number[]): Branch[] {
   const branches = new Map<string, Branch>()
   for (const [i, j, k] of orders) {
     const [a, b, c] = [nums[i]!, nums[j]!, nums[k]!]
     for (const sign of '+-*/') {
       const inner = combine(a, sign, b)
-      if (inner === null) continue
+      if (inner === null || (isCommutative(sign) && a < b)) continue
       const first = `${a}${sign}${b}=${inner}`
       for (const outer of '+-*/') {
-        for (const isLeft of [true, false]) {
+        for (const isLeft of isCommutative(outer) ? [true] : [true, false]) {
           const [left, right] = isLeft ? [inner, c] : [c, inner]
           const value = combine(left, outer, right)
           if (value === null) continue
@@ -49,6 +52,8 @@ export function branchesOf(nums: readonly number[]): Branch[] {
   }
   return [...branches.values()]
 }
+
+const isCommutative = (sign: string) => sign === '+' || sign === '*'
 
 /** The value if it is a whole number from 0 to 99. */
 function combine(left: number, sign: string, right: number): number | null {

@@ -131,8 +131,17 @@ describe('demonstrations', () => {
 
 test('the branches of 2, 3, 20 are those worked by hand', () => {
   const shown = new Set(branchesOf([2, 3, 20]).map(({ expression, value }) => `${expression}=${value}`))
-  for (const branch of ['(2+3)*20=100', '3-2-20=-19', '20/3*2=13']) assert.ok(!shown.has(branch), branch)
-  for (const branch of ['2*3+20=26', '20-(2+3)=15', '20/(3-2)=20', '2*20+3=43', '(20-2)/3=6', '3*(20/2)=30'])
+  for (const branch of [
+    '(2+3)*20=100',
+    '3-2-20=-19',
+    '20/3*2=13',
+    '(3+2)*20=100',
+    '2+3+20=25',
+    '20+(3+2)=25',
+    '2*3+20=26',
+  ])
+    assert.ok(!shown.has(branch), branch)
+  for (const branch of ['3*2+20=26', '20-(3+2)=15', '20/(3-2)=20', '20*2+3=43', '(20-2)/3=6', '20/2*3=30'])
     assert.ok(shown.has(branch), branch)
 })
 
