@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { environment } from './environment.mjs'
 import { reproduce } from './reproduce.mjs'
+import { rayPackages } from './setup/ray.mjs'
 import { filesUnder } from './setup/stamp.mjs'
 import { setUpOrExit, takeAccelerator } from './setup.mjs'
 
@@ -59,7 +60,7 @@ async function start(args) {
 }
 
 /** The test files at or under the given paths; all but those of `apart`, which have commands of their own, without any. */
-export function testFiles(paths, apart = ['slow', 'browser', 'bench']) {
+export function testFiles(paths, apart = ['slow', 'browser', 'ray', 'bench']) {
   const tests = join(root, 'tests')
   const all = Object.keys(filesUnder(tests, (name) => name.endsWith('.test.ts')))
   if (paths.length === 0)
@@ -110,6 +111,12 @@ async function test(args) {
 const suite = (folder) => (args) =>
   runTests(testFiles(args.length > 0 ? args : [join(root, 'tests', folder)]), { minutes: 30 })
 
+/** The cluster that the test starts is of packages that nothing else needs: this command alone installs them. */
+async function testRay(args) {
+  await setUpOrExit({ steps: [rayPackages] })
+  return suite('ray')(args)
+}
+
 async function bench(args) {
   return runProgram(process.execPath, ['--import', 'tsx', join('tests', 'bench', 'bench.ts'), ...args])
 }
@@ -127,6 +134,7 @@ const commands = {
   test,
   'test:slow': suite('slow'),
   'test:browser': suite('browser'),
+  'test:ray': testRay,
   reproduce: (args) => reproduce(args, { root, python, env: jupyterEnvironment() }),
   bench,
   rhythm,

@@ -69,7 +69,8 @@ function installerEnvironment(at, variables) {
   }
 }
 
-const child = (at, machine, say) => (name, command, args, options) =>
+/** Runs programs of a step as `runChild` does, with the environment of an installer. */
+export const child = (at, machine, say) => (name, command, args, options) =>
   runChild(name, command, args, {
     cwd: at.root,
     cache: at.cache,
