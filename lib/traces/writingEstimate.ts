@@ -53,8 +53,9 @@ export class WritingEstimate {
   /** Expected work on `responses` that have been written for `step` tokens: their tokens, and steps until the last ends. */
   private cost(responses: number, step: number, scale: number): number {
     let cost = 0
-    for (let t = step; t < this.maxNewTokens && responses > 0; t++) {
+    for (let t = step; t < this.maxNewTokens; t++) {
       const going = Math.exp((step ** 2 - t ** 2) / scale)
+      if (responses * going < 1e-3) break
       cost += responses * going + STEP_COST * (1 - (1 - going) ** responses)
     }
     return cost

@@ -67,15 +67,21 @@ test('traces: killed with -9 in the middle, it ends with the files of an uninter
   assert.equal(whole.status, 0, whole.stderr)
   assert.match(
     whole.stdout,
-    /^whole: 5 traces of model, \d+ response tokens, \d truncated; 0 right, 0 wrong, 5 without/,
+    /^whole: 5 traces of model, \d+ response tokens, \d truncated; 0 right, 0 wrong, 5 without an answer \(answers: marked\)/,
   )
   const child = spawn(process.execPath, [CLI, ...traces('killed')], { cwd: folder, stdio: 'ignore' })
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('exit', (_, signal) => resolve(signal)))
+  let second: ReturnType<typeof rhythm> | undefined
   const poll = setInterval(() => {
-    if (existsSync(at('killed', 'traces', 'wp-001.series.safetensors'))) child.kill('SIGKILL')
+    if (!existsSync(at('killed', 'traces', 'wp-001.series.safetensors'))) return
+    child.kill('SIGSTOP')
+    second ??= rhythm(...traces('killed'))
+    child.kill('SIGKILL')
   }, 2)
   assert.equal(await ended, 'SIGKILL')
   clearInterval(poll)
+  assert.equal(second!.status, 1)
+  assert.match(second!.stderr, new RegExp(`killed is in use by process ${child.pid} .*name another folder`))
   const again = rhythm(...traces('killed'))
   assert.equal(again.status, 0, again.stderr)
   assert.deepEqual(contents('killed'), contents('whole'))
@@ -83,6 +89,10 @@ test('traces: killed with -9 in the middle, it ends with the files of an uninter
   const control = rhythm('traces', '--control', 'permuted', '--base', 'whole', '--output', 'control')
   assert.equal(control.status, 0, control.stderr)
   assert.match(control.stdout, /5 traces of model \(weights permuted, seed 0\)/)
+
+  const lenient = rhythm(...traces('whole', '--answers', 'lenient'))
+  assert.equal(lenient.status, 0, lenient.stderr)
+  assert.match(lenient.stdout, /\d right, \d wrong, \d without an answer \(answers: lenient\)/)
 
   const first = rhythm('perturb', 'whole', '--limit', '2', '--positions', '2', '--candidates', '2', '--tokens', '4')
   assert.equal(first.status, 0, first.stderr)
@@ -93,6 +103,10 @@ test('traces: killed with -9 in the middle, it ends with the files of an uninter
 test('what a set cannot be made of is refused by name', () => {
   const refused: [string[], RegExp][] = [
     [traces('x', '--control', 'permuted'), /needs both --control permuted and --base FOLDER/],
+    [
+      [...traces('x', '--temperature', '1'), ...['--control', 'permuted', '--base', 'whole']],
+      /a control is made as its base set was: leave out --limit, --max-new-tokens, --temperature, --batch, or/,
+    ],
     [traces('whole', '--seed', '3'), /whole holds another trace set: sampling\.seed is 0 here, 3 was asked for/],
     [traces('x', '--problems', 'nowhere.jsonl'), /no problems at nowhere\.jsonl/],
     [['perturb', 'model'], /model is no trace set/],

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { tf } from '../../lib/engine/tensorflow'
 import { forward, logits } from '../../lib/model/decoder'
 import type { LanguageModel } from '../../lib/model/languageModel'
@@ -143,7 +144,11 @@ test('a file of roll-outs is continued after a kill to the same bytes; other set
   other.dispose()
   assert.equal(readFileSync(at('cut.jsonl'), 'utf8'), text)
 
-  await perturbSet(model, set, at('two.jsonl'), { ...options, limit: 2 })
+  const first = perturbSet(model, set, at('two.jsonl'), { ...options, limit: 2 })
+  while (!existsSync(at('two.jsonl.lock'))) await setImmediate()
+  await assert.rejects(perturbSet(model, set, at('two.jsonl'), options), /two\.jsonl is in use by process/)
+  await first
+  assert.ok(!existsSync(at('two.jsonl.lock')))
   assert.equal(readFileSync(at('two.jsonl'), 'utf8'), `${lines[0]}\n${lines[1]}\n`)
   appendFileSync(at('two.jsonl'), '{"id": "c"}\n')
   await assert.rejects(readRollouts(at('two.jsonl')), /two\.jsonl:3: .*key 'problem'/)

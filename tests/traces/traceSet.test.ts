@@ -1,14 +1,28 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import type { LanguageModel } from '../../lib/model/languageModel'
 import { permuteWeights } from '../../lib/model/permuteWeights'
 import type { Problem } from '../../lib/tasks/problems'
 import { makeControlSet, modelOfSet } from '../../lib/traces/controlSet'
+import { generateResponses } from '../../lib/traces/generateResponses'
 import { makeTraceSet, type TraceSetOptions } from '../../lib/traces/makeTraceSet'
-import { openTraceSet } from '../../lib/traces/openTraceSet'
+import { openTraceSet, type TraceSet } from '../../lib/traces/openTraceSet'
 import { traceResponse } from '../../lib/traces/traceResponse'
+import { sha256 } from '../../lib/traces/traceSetManifest'
 import { temporaryFolder } from '../support/temporaryFolder'
 import { tinyTextModel } from './tinyTextModel'
 
@@ -82,6 +96,77 @@ test('a set names what it was made with, and gives its traces one by one', async
   assert.ok(set.responses.some(({ truncated }) => truncated))
   const silent = await openTraceSet(at('whole'), { verify: () => null })
   assert.ok(silent.responses.every(({ correct }) => correct === null))
+})
+
+test('how answers are judged is in the manifest, can change later, and never makes a missing answer wrong', async () => {
+  const set = copy('judged')
+  // As if the model had said these things: hashes and tokens stay as they are, texts are what is judged.
+  const said: Record<string, string> = { 10: 'So it is 0.', b: 'So 2 + 2 is 7.', c: 'It is 2.', 2: 'Nobody knows.' }
+  const rewrite = (change: (line: { id: string; response: string; stopReason: string }) => object) => {
+    const file = join(set, 'responses.jsonl')
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    const text = lines.map((line) => `${JSON.stringify(change(JSON.parse(line)))}\n`).join('')
+    writeFileSync(file, text)
+    editManifest(set, (manifest) => Object.assign(manifest.responses as object, { sha256: sha256(text) }))
+  }
+  rewrite((line) => ({ ...line, response: said[line.id]!, stopReason: 'stop-token' }))
+  const verdicts = (opened: TraceSet) => opened.responses.map(({ correct }) => correct)
+  const marked = await openTraceSet(set)
+  assert.deepEqual([marked.manifest.answers, marked.judgedBy], ['marked', 'marked'])
+  assert.deepEqual(verdicts(marked), [null, null, null, null])
+
+  const lenient = await makeTraceSet(model, set, { ...options, answers: 'lenient' })
+  assert.deepEqual([lenient.manifest.answers, lenient.judgedBy], ['lenient', 'lenient'])
+  assert.deepEqual(verdicts(lenient), [true, false, null, null])
+  assert.deepEqual((await makeTraceSet(model, set, options)).manifest, lenient.manifest, 'not asked: not changed')
+  // The last number of a response that was cut off is no answer; what it marks is.
+  rewrite((line) => ({ ...line, stopReason: 'length', ...(line.id === 'b' && { response: '\\boxed{7}, for 1' }) }))
+  assert.deepEqual(verdicts(await openTraceSet(set)), [null, false, null, null])
+  assert.equal((await openTraceSet(set, { verify: () => true })).judgedBy, 'verify')
+
+  editManifest(set, (manifest) => delete manifest.answers)
+  assert.equal((await openTraceSet(set)).manifest.answers, 'marked', 'as sets from before there was a choice')
+  editManifest(set, (manifest) => Object.assign(manifest, { answers: 'strict' }))
+  await assert.rejects(openTraceSet(set), /no manifest of a trace set: answers/)
+})
+
+test('two at once: the second is refused, also for a file of responses; a lock that a kill left does not matter', async () => {
+  const first = makeTraceSet(model, at('twice'), options)
+  while (!existsSync(join(at('twice'), 'set.lock'))) await setImmediate()
+  await assert.rejects(
+    makeTraceSet(model, at('twice'), options),
+    /twice is in use by process \d+ on .*name another folder/,
+  )
+  await first
+  assert.deepEqual(contents(at('twice')), contents(at('whole')), 'no lock is left')
+
+  const requests = [{ id: 'a', prompt: 'Two?' }]
+  const writing = generateResponses(model, requests, at('lines.jsonl'), { maxNewTokens: 20 })
+  await assert.rejects(generateResponses(model, requests, at('lines.jsonl')), /lines\.jsonl is in use by process/)
+  assert.equal((await writing).made, 1)
+
+  rmSync(at('twice'), { recursive: true })
+  mkdirSync(at('twice'))
+  writeFileSync(join(at('twice'), 'set.lock'), JSON.stringify({ pid: 1, host: hostname(), since: 'then' }))
+  await makeTraceSet(model, at('twice'), options)
+  assert.deepEqual(contents(at('twice')), contents(at('whole')))
+})
+
+test('why a trace is made is told: what is there, and what it lacks', async () => {
+  const told: Record<string, string> = {}
+  const set = copy('told')
+  editManifest(set, (manifest) => Object.assign(manifest, { traces: null }))
+  rmSync(join(set, 'traces', 'b.json'))
+  truncateSync(join(set, 'traces', '2.series.safetensors'), 1000)
+  await makeTraceSet(model, set, {
+    ...options,
+    onTrace: (id, why) => {
+      told[id] = why
+    },
+  })
+  assert.deepEqual(Object.keys(told), ['2', 'b'])
+  assert.equal(told.b, 'missing')
+  assert.match(told['2']!, /^damaged: /)
 })
 
 test('series without the sink are those of a pass of their own that leaves it out', async () => {

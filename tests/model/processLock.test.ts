@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { isLockHeld, lockForProcess } from '../../lib/model/processLock'
+import { temporaryFolder } from '../support/temporaryFolder'
+
+const folder = temporaryFolder()
+const holderFile = join(folder, 'held')
+const lock = (purpose = 'test') => lockForProcess(folder, { purpose, holderFile, advice: 'wait' })
+
+test('a second holder is refused by name until the first lets go; other purposes are not its business', async () => {
+  const release = await lock()
+  assert.equal(JSON.parse(readFileSync(holderFile, 'utf8')).pid, process.pid)
+  assert.ok(isLockHeld(holderFile))
+  await assert.rejects(lock(), new RegExp(`${folder} is in use by process ${process.pid} on \\S+ since .*Z: wait$`))
+  await (await lock('other'))()
+  await release()
+  assert.ok(!existsSync(holderFile) && !isLockHeld(holderFile))
+  await (await lock())()
+})
+
+test('what a killed process held is free at once, though its file is still there', async () => {
+  const script = `require('tsx/cjs')
+    const { lockForProcess } = require(${JSON.stringify(join(__dirname, '..', '..', 'lib', 'model', 'processLock.ts'))})
+    lockForProcess(${JSON.stringify(folder)}, ${JSON.stringify({ purpose: 'test', holderFile, advice: '' })}).then(() => console.log('held'))
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  await assert.rejects(lock(), new RegExp(`in use by process ${child.pid} `))
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  assert.ok(existsSync(holderFile) && !isLockHeld(holderFile))
+  await (await lock())()
+})
+
+test('on another machine the holder lives as long as its file is touched', async () => {
+  writeFileSync(holderFile, JSON.stringify({ pid: 1, host: 'elsewhere', since: 'then' }))
+  assert.ok(isLockHeld(holderFile))
+  await assert.rejects(lock(), /in use by process 1 on elsewhere since then/)
+  const longAgo = new Date(Date.now() - 3_600_000)
+  utimesSync(holderFile, longAgo, longAgo)
+  assert.ok(!isLockHeld(holderFile))
+  await (await lock())()
+})
