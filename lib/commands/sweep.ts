@@ -21,6 +21,10 @@ export function register(program: Command): void {
     .argument('[file]', 'a sweep file, JSON with comments (see data/configs/sweeps); not needed to go on with a sweep')
     .requiredOption('--run <folder>', 'the folder of the sweep')
     .addOption(new Option('--on <where>', 'where its runs happen').choices(['local', 'ray']).default('local'))
+    .option(
+      '--ray-address <url>',
+      "the dashboard of Ray's head; by default RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265",
+    )
     .option('--slots <n>', 'runs at a time; by default one for each core, on Ray as many as fit', wholeNumber(1))
     .option(
       '--threads <n>',
@@ -70,6 +74,7 @@ export function register(program: Command): void {
 interface SweepOptions {
   run: string
   on: 'local' | 'ray'
+  rayAddress?: string
   slots?: number
   threads?: number
   gpus: number
@@ -100,10 +105,10 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
   )
 }
 
-async function launcherOf({ on, slots, gpus }: SweepOptions, threads: number): Promise<Launcher> {
+async function launcherOf({ on, rayAddress, slots, gpus }: SweepOptions, threads: number): Promise<Launcher> {
   if (on === 'local') return new LocalLauncher(slots ?? availableParallelism())
   const { connectRay } = await import('../sweeps/rayLauncher')
-  return connectRay({ resources: { cpus: threads, gpus }, slots })
+  return connectRay({ address: rayAddress, resources: { cpus: threads, gpus }, slots })
 }
 
 async function planText(plan: SweepPlan, estimate: SweepEstimate, launcher: Launcher): Promise<string[]> {
