@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
+import { rhythmOptions } from '../credit/rhythmOptions'
 import { checkpointFolder } from '../training/checkpoint'
 import { ConfigError, parseConfig } from '../training/readConfig'
 import type { TrainingConfig } from '../training/trainingConfig'
@@ -114,11 +115,14 @@ function plannedWarmup(
 
 const stepsOf = ({ supervised, grpo }: TrainingConfig) => (supervised?.steps ?? 0) + (grpo?.steps ?? 0)
 
-/** A hash of all that a run's numbers depend on. */
+/** A hash of all that a run's numbers depend on: a credit option that is written as its default is the same as one left out. */
 function runKey(config: TrainingConfig, threads: number): string {
-  const { checkpoints, rollouts, maxNonFiniteUpdates, hashes, ...rest } = config
+  const { checkpoints, rollouts, maxNonFiniteUpdates, hashes, grpo, ...rest } = config
+  const { preset, rl, options, excludeSink, ...credit } = grpo?.credit ?? {}
+  const method = grpo && rhythmOptions({ rl, credit: options, excludeSink }, preset)
+  const complete = grpo && { ...grpo, credit: { ...credit, rl: method!.rl, options: method!.credit, excludeSink } }
   return createHash('sha256')
-    .update(JSON.stringify(sorted({ ...rest, threads })))
+    .update(JSON.stringify(sorted({ ...rest, grpo: complete, threads })))
     .digest('hex')
 }
 

@@ -59,7 +59,7 @@ export interface Sweep {
 }
 
 const whole = z.int().min(0)
-const seeds = z.union([whole.min(1), z.array(whole.max(2 ** 32 - 1)).min(1)], {
+const seeds = z.union([whole.min(1), z.array(whole.max(2 ** 32 - 1)).min(1, 'expected at least one seed')], {
   error: 'expected how many seeds, or a list of them',
 })
 const schema = z.strictObject({

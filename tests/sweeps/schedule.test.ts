@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { basename, join } from 'node:path'
+import test from 'node:test'
+import { LauncherUnavailable } from '../../lib/sweeps/launcher'
+import { planSweep } from '../../lib/sweeps/planSweep'
+import { type RunSweepOptions, runSweep } from '../../lib/sweeps/runSweep'
+import { parseSweep, type SweepInput } from '../../lib/sweeps/sweepFile'
+import { lockRun } from '../../lib/training/runLock'
+import { temporaryFolder } from '../support/temporaryFolder'
+import { tinyConfig } from '../training/tinyRun'
+import { ScriptedLauncher, type ScriptedLook } from './scriptedLauncher'
+
+const folder = temporaryFolder()
+const STEPS = 6
+const running: ScriptedLook = { state: 'running' }
+const done: ScriptedLook = { state: 'succeeded', exitCode: 0, run: { state: 'finished', step: STEPS } }
+const warm: ScriptedLook = { state: 'succeeded', exitCode: 0, run: { state: 'finished', step: 4 } }
+
+const planOf = (run: string, changes: Partial<SweepInput> = {}, threads = 1) =>
+  planSweep(
+    parseSweep({
+      base: { ...tinyConfig(), supervised: null },
+      axes: { 'grpo.credit.strategy': ['uniform', 'coupled'] },
+      seeds: 2,
+      ...changes,
+    } as SweepInput),
+    { run: join(folder, run), threads },
+  )
+const sweep = (plan: ReturnType<typeof planOf>, launcher: ScriptedLauncher, options: Partial<RunSweepOptions> = {}) =>
+  runSweep(plan, { launcher, every: 1, ...options })
+const names = (launcher: ScriptedLauncher) => launcher.submitted.map(({ command }) => basename(command.at(-1)!))
+const always = (...looks: ScriptedLook[]) => new ScriptedLauncher(2, () => looks, STEPS)
+
+test('cells run in their order, as many at once as there are slots, and what is done is not done again', async () => {
+  const launcher = always(running, running, done)
+  const { state, view } = await sweep(planOf('order'), launcher)
+  assert.deepEqual([state, view.counts.done, launcher.most, launcher.closed], ['finished', 4, 2, true])
+  const order = [0, 1].flatMap((seed) => ['uniform', 'coupled'].map((s) => `strategy=${s}_seed=${seed}`))
+  assert.deepEqual(names(launcher), order)
+  const [job] = launcher.submitted
+  assert.match(job!.id, /^[A-Za-z0-9_-]+$/)
+  assert.deepEqual(job!.command.slice(2), [
+    'train',
+    join(folder, 'order', 'cells', order[0]!, 'asked.json'),
+    '--run',
+    join(folder, 'order', 'cells', order[0]!),
+  ])
+  assert.equal(job!.environment.TF_NUM_INTRAOP_THREADS, '1')
+
+  const again = always(done)
+  assert.equal((await sweep(planOf('order'), again)).state, 'finished')
+  assert.deepEqual(names(again), [])
+  // New cells are added; those that the file no longer has stay where they are.
+  const events: string[] = []
+  await sweep(planOf('order', { seeds: [1, 2] }), again, { onEvent: (text) => events.push(text) })
+  assert.deepEqual(names(again), ['strategy=uniform_seed=2', 'strategy=coupled_seed=2'])
+  assert.match(events.join('\n'), /2 cells of an earlier sweep file stay in the folder/)
+  assert.ok(existsSync(join(folder, 'order', 'cells', order[0]!, 'state.json')))
+})
+
+test('a warm-up is made once, before the cells that begin at it', async () => {
+  const plan = planOf('warm', { base: tinyConfig(), warmup: { seeds: 2, pairing: 'alternate' } })
+  const launcher = new ScriptedLauncher(8, (run) => [running, run.includes('warmups') ? warm : done], STEPS)
+  assert.equal((await sweep(plan, launcher)).state, 'finished')
+  assert.deepEqual(
+    names(launcher).slice(0, 2),
+    plan.warmups.map(({ name }) => name),
+  )
+  assert.equal(new Set(names(launcher)).size, 6)
+})
+
+test('without its warm-up a cell is not begun; the others are', async () => {
+  const plan = planOf('cold', { base: tinyConfig(), warmup: { seeds: 2, pairing: 'alternate' } })
+  const broken = plan.warmups[0]!.folder
+  const launcher = new ScriptedLauncher(
+    8,
+    (run) => (run === broken ? [{ state: 'failed', exitCode: 1 }] : [run.includes('warmups') ? warm : done]),
+    STEPS,
+  )
+  const { state, view } = await sweep(plan, launcher)
+  assert.deepEqual([state, view.counts], ['failed', { waiting: 2, running: 0, done: 3, failed: 1, stopped: 0 }])
+  assert.match(view.runs.find((run) => run.state === 'waiting')!.message!, /its warm-up seed-0-\w+ failed/)
+})
+
+test('a failed cell says why and does not stop the rest; it is begun again only when asked', async () => {
+  const failing = (run: string) => run.endsWith('strategy=coupled_seed=0')
+  const own: ScriptedLook = { state: 'failed', exitCode: 1, run: { state: 'failed', step: 2, error: 'no such item' } }
+  const broken = new ScriptedLauncher(1, (run) => [failing(run) ? own : done], STEPS)
+  const { state, view } = await sweep(planOf('failing'), broken)
+  assert.deepEqual([state, view.counts.done, view.counts.failed], ['failed', 3, 1])
+  assert.equal(view.runs.find((run) => run.state === 'failed')!.message, 'no such item')
+
+  const idle = always(done)
+  assert.equal((await sweep(planOf('failing'), idle)).state, 'failed')
+  assert.deepEqual(names(idle), [])
+  // One that printed its reason and wrote none: the newest lines of its log.
+  const silent = always({ state: 'failed', exitCode: 1 })
+  const second = await sweep(planOf('failing'), silent, { retry: true })
+  assert.deepEqual(names(silent), ['strategy=coupled_seed=0'])
+  assert.match(second.view.runs[1]!.message!, /last line$/)
+  assert.equal((await sweep(planOf('failing'), always(done), { retry: true })).state, 'finished')
+})
+
+test('what cannot be started has failed, and says why', async () => {
+  const launcher = always(done)
+  launcher.submit = async () => {
+    throw new Error('no node has 9 GPUs')
+  }
+  const { state, view } = await sweep(planOf('impossible'), launcher)
+  assert.deepEqual([state, view.counts.failed, view.runs[0]!.message], ['failed', 4, 'no node has 9 GPUs'])
+})
+
+test('a killed or forgotten run goes on; one that is killed again and again at the same step has failed', async () => {
+  const killed: ScriptedLook = {
+    state: 'failed',
+    exitCode: null,
+    message: 'ended by SIGKILL',
+    run: { state: 'running', step: 2 },
+  }
+  const patient = new ScriptedLauncher(
+    2,
+    (run, attempt) => {
+      if (run.endsWith('uniform_seed=0')) return attempt < 3 ? [running, { state: 'lost' }] : [done]
+      return run.endsWith('coupled_seed=0') ? [killed] : [done]
+    },
+    STEPS,
+  )
+  const { state, view } = await sweep(planOf('killed'), patient)
+  assert.deepEqual([state, view.counts.done, view.counts.failed], ['failed', 3, 1])
+  assert.match(view.runs[1]!.message!, /^ended by SIGKILL, 3 times at step 2: is there memory enough\?/)
+  assert.equal(new Set(patient.submitted.map(({ id }) => id)).size, patient.submitted.length, 'each attempt has its id')
+})
+
+test('a launcher that does not answer is asked again', { timeout: 30_000 }, async () => {
+  const launcher = always(running, done)
+  const { status } = ScriptedLauncher.prototype
+  let silent = 3
+  launcher.status = async function (id) {
+    if (silent-- > 0) throw new LauncherUnavailable('the connection was refused')
+    return status.call(this, id)
+  }
+  const notes = new Set<string | null>()
+  const { state } = await sweep(planOf('silent'), launcher, { onUpdate: ({ note }) => notes.add(note) })
+  assert.equal(state, 'finished')
+  assert.ok(notes.has('scripted does not answer: the connection was refused'))
+})
+
+test('stopped by an abort, a stop file or a second word; the next command goes on', async () => {
+  const stop = new AbortController()
+  const forever = always(running)
+  const ended = sweep(planOf('stopped'), forever, {
+    signal: stop.signal,
+    onUpdate: () => forever.submitted.length === 2 && stop.abort(),
+  })
+  const { state, reason, view } = await ended
+  assert.deepEqual([state, reason], ['stopped', 'the given AbortSignal was aborted'])
+  assert.deepEqual(view.counts, { waiting: 2, running: 0, done: 0, failed: 0, stopped: 2 })
+  assert.deepEqual(
+    forever.stopped,
+    forever.submitted.map(({ id }) => id),
+  )
+
+  const byFile = always(running)
+  const { reason: file } = await sweep(planOf('stopped'), byFile, {
+    onUpdate: () => writeFileSync(join(folder, 'stopped', 'stop'), ''),
+  })
+  assert.match(file!, /the file .*stop asked for it/)
+  assert.equal((await sweep(planOf('stopped'), always(done))).state, 'finished')
+})
+
+test('jobs that outlived a killed sweep are followed, not started twice', async () => {
+  const outliving = always(running)
+  const stop = new AbortController()
+  // A sweep that is killed closes nothing and stops nobody.
+  outliving.stop = async () => {}
+  const killed = sweep(planOf('adopted'), outliving, { signal: stop.signal }).catch(() => {})
+  while (outliving.submitted.length < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+  const jobs = join(folder, 'adopted', 'jobs')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const record = JSON.parse(readFileSync(join(jobs, 'strategy=uniform_seed=0.json'), 'utf8'))
+  assert.equal(record.id, outliving.submitted[0]!.id)
+
+  // The same jobs, found by another command in another folder with the same records.
+  const { cpSync } = await import('node:fs')
+  cpSync(join(folder, 'adopted'), join(folder, 'adopted-copy'), { recursive: true })
+  const next = always(running, done)
+  for (const job of outliving.submitted.slice(0, 2)) {
+    const moved = { ...job, command: job.command.map((part) => part.replace('/adopted/', '/adopted-copy/')) }
+    await next.submit(moved)
+  }
+  const before = next.submitted.length
+  const { state } = await sweep(planOf('adopted-copy'), next)
+  assert.equal(state, 'finished')
+  assert.equal(next.submitted.length - before, 2, 'only the two that were not begun are submitted')
+  stop.abort()
+  for (const { command } of outliving.submitted) outliving.say(command.at(-1)!, { state: 'stopped', step: 1 })
+  outliving.status = async () => ({ state: 'lost' })
+  await killed
+})
+
+test('a folder in which another process trains is left to it, until it is finished', async () => {
+  const plan = planOf('held')
+  const cell = plan.cells[0]!.folder
+  mkdirSync(cell, { recursive: true })
+  writeFileSync(join(cell, 'run.lock'), JSON.stringify({ pid: process.pid, host: hostname(), since: 'now' }))
+  const launcher = always(done)
+  const messages = new Set<string | null>()
+  const { state } = await sweep(plan, launcher, {
+    onUpdate: ({ runs }) => {
+      messages.add(runs[0]!.message)
+      if (messages.has('another process is at it')) launcher.say(cell, { state: 'finished', step: STEPS })
+    },
+  })
+  assert.equal(state, 'finished')
+  assert.equal(names(launcher).length, 3)
+})
+
+test('two sweeps on one folder are refused, and so are other threads and other configurations of begun runs', async () => {
+  const plan = planOf('twice')
+  mkdirSync(plan.folder, { recursive: true })
+  const release = await lockRun(plan.folder)
+  await assert.rejects(sweep(plan, always(done)), new RegExp(`twice is in use by process ${process.pid} on`))
+  await release()
+
+  await sweep(plan, always(done))
+  await assert.rejects(sweep(planOf('twice', {}, 2), always(done)), /begun with 1 threads .* Give --threads 1/)
+  // As a run writes it when it begins.
+  for (const { folder: at } of plan.cells)
+    writeFileSync(join(at, 'config.json'), readFileSync(join(at, 'asked.json'), 'utf8'))
+  const changed = always(done)
+  await assert.rejects(
+    sweep(planOf('twice', { set: { 'grpo.prompts': 5 } }), changed),
+    /holds runs of another configuration, and nothing was started:\ncell strategy=uniform_seed=0 .*grpo\.prompts \(3, now 5\)/,
+  )
+  assert.deepEqual(names(changed), [])
+  // More steps at a constant rate: the finished cells go on.
+  const longer = new ScriptedLauncher(2, () => [{ ...done, run: { state: 'finished', step: 9 } }], 9)
+  assert.equal((await sweep(planOf('twice', { set: { 'grpo.steps': 9 } }), longer)).state, 'finished')
+  assert.equal(names(longer).length, 4)
+})
+
+test('finished runs of another sweep count where they are the same run', async () => {
+  await sweep(planOf('first'), always(done))
+  const axes = {
+    arm: [
+      { label: 'plain', set: { 'grpo.credit.strategy': 'uniform' } },
+      { label: 'small', set: { 'grpo.credit.options.topShare': 0.2 } },
+    ],
+  }
+  const launcher = always(done)
+  const { state } = await sweep(planOf('second', { axes }), launcher, { reuse: [join(folder, 'first')] })
+  assert.equal(state, 'finished')
+  assert.deepEqual(names(launcher), ['arm=small_seed=0', 'arm=small_seed=1'])
+  const written = JSON.parse(readFileSync(join(folder, 'second', 'sweep.json'), 'utf8'))
+  assert.equal(written.cells[0].folder, '../first/cells/strategy=uniform_seed=0')
+  // It stays so without being asked again.
+  const later = always(done)
+  assert.equal((await sweep(planOf('second', { axes }), later)).state, 'finished')
+  assert.deepEqual(names(later), [])
+  await assert.rejects(
+    sweep(planOf('third'), always(done), { reuse: [join(folder, 'none')] }),
+    /none holds no sweep whose runs could be used/,
+  )
+})
