@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: how long the library takes for SmolLM2 in float32, and how much memory, each piece in fresh processes.
+ * `npm run bench`: how long the library takes in float32, and how much memory, each piece of work in fresh processes.
  * `--peer PYTHON MODEL` runs the same work in PyTorch in turn (ours, theirs, ours, theirs, …) and prints median ratios;
  * MODEL is a folder made with `npm run -s rhythm -- export --output MODEL`.
  */
@@ -7,41 +7,24 @@ import { spawnSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { type GrpoPhases, grpoReport } from './grpoReport'
+import { WORK } from './work'
 
 interface Measurement {
   seconds: number
   peakMegabytes: number
+  phases?: GrpoPhases
 }
-
-interface Work {
-  name: string
-  title: string
-  /** Tokens written, for a rate. */
-  tokens?: number
-}
-
-const WORK: Work[] = [
-  { name: 'load', title: 'load the model' },
-  ...[512, 2048, 8192].map((n) => ({ name: `forward-${n}`, title: `forward, ${n} tokens` })),
-  ...[512, 2048, 8192].map((n) => ({
-    name: `statistics-${n}`,
-    title: `the same with all layers' head statistics, ${n} tokens`,
-  })),
-  ...[1, 8].map((n) => ({
-    name: `decode-${n}`,
-    title: `greedy decoding, batch ${n} (64 + 128 tokens)`,
-    tokens: n * 128,
-  })),
-]
-/** PyTorch keeps every pattern: 8,192 tokens would need 72 GB. */
-const NOT_FOR_PEER = new Set(['statistics-8192'])
 
 const program = new Command('bench')
   .option('--peer <python...>', 'PYTHON MODEL: a Python with torch and transformers, and a model folder')
   .option('--pairs <n>', 'measurements of each piece of work', (text) => Math.max(1, Number(text)), 0)
-  .option('--only <text>', 'only the work whose name contains this')
+  .option(
+    '--only <names...>',
+    `only the work whose name contains one of these; names: ${WORK.map(({ name }) => name).join(', ')}`,
+  )
   .parse()
-const options = program.opts<{ peer?: string[]; pairs: number; only?: string }>()
+const options = program.opts<{ peer?: string[]; pairs: number; only?: string[] }>()
 if (options.peer && options.peer.length !== 2) program.error('--peer takes two values: PYTHON MODEL')
 const runs = options.pairs || (options.peer ? 5 : 3)
 
@@ -56,16 +39,14 @@ const theirs = (name: string) => run(options.peer![0]!, [join(__dirname, 'peer.p
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 const print = (text: string) => process.stdout.write(`${text}\n`)
 
-print(
-  `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}, SmolLM2-135M-Instruct in float32`,
-)
+print(`${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}, float32`)
 print(
   `median of ${runs} fresh processes${options.peer ? '; ratio = ours / PyTorch, pair by pair: below 1 is faster or smaller' : ''}\n`,
 )
 const plain = new Map<string, number>()
-for (const { name, title, tokens } of WORK) {
-  if (options.only && !name.includes(options.only)) continue
-  const withPeer = options.peer !== undefined && !NOT_FOR_PEER.has(name)
+for (const { name, title, tokens, peer = true } of WORK) {
+  if (options.only && !options.only.some((text) => name.includes(text))) continue
+  const withPeer = options.peer !== undefined && peer
   const pairs = Array.from({ length: runs }, () => ({ own: ours(name), peer: withPeer ? theirs(name) : null }))
   const seconds = median(pairs.map(({ own }) => own.seconds))
   const parts = [`${seconds.toFixed(2)} s`]
@@ -75,7 +56,10 @@ for (const { name, title, tokens } of WORK) {
   const base = name.startsWith('statistics-') ? plain.get(name.slice(11)) : undefined
   if (base) parts.push(`${((seconds / base - 1) * 100).toFixed(1)} % over the plain pass`)
   if (withPeer) {
-    const ratio = (what: keyof Measurement) => median(pairs.map(({ own, peer }) => own[what] / peer![what])).toFixed(2)
+    const ratio = (what: 'seconds' | 'peakMegabytes') => {
+      const sorted = pairs.map(({ own, peer }) => own[what] / peer![what]).sort((a, b) => a - b)
+      return `${median(sorted).toFixed(2)} [${sorted[0]!.toFixed(2)}, ${sorted.at(-1)!.toFixed(2)}]`
+    }
     const peerSeconds = median(pairs.map(({ peer }) => peer!.seconds)).toFixed(2)
     const peerPeak = Math.round(median(pairs.map(({ peer }) => peer!.peakMegabytes)))
     parts.push(
@@ -84,4 +68,6 @@ for (const { name, title, tokens } of WORK) {
     )
   }
   print(`${title}: ${parts.join(', ')}`)
+  const phases = pairs.flatMap(({ own }) => own.phases ?? [])
+  if (phases.length > 0) for (const line of grpoReport(phases)) print(`  ${line}`)
 }

@@ -5,8 +5,17 @@ import { forward, logits } from '../../lib/model/decoder'
 import { generate } from '../../lib/model/generate'
 import type { LanguageModel } from '../../lib/model/languageModel'
 import { loadModel } from '../../lib/model/loadModel'
+import {
+  GRPO_WORK,
+  type GrpoVariant,
+  grpoSteps,
+  PHASES,
+  type PhaseSeconds,
+  SMOLLM2,
+  sampling,
+  trainingStep,
+} from './trainingWork'
 
-const MODEL = 'smollm2-135m-instruct'
 const LOGIT_ROWS = 128
 const DECODED = { prompt: 64, tokens: 128 }
 
@@ -35,29 +44,58 @@ async function decode(model: LanguageModel, batch: number): Promise<void> {
   if (written.some(({ ids }) => ids.length !== DECODED.tokens)) throw new Error('a response ended early')
 }
 
-async function measure(name: string): Promise<Record<string, number | string>> {
-  const [kind, size] = [name.replace(/-\d+$/, ''), Number(/\d+$/.exec(name)?.[0] ?? 0)]
-  const begun = performance.now()
-  const model = await loadModel(MODEL)
-  const load = (performance.now() - begun) / 1000
-  if (kind === 'load') return { seconds: load }
-  const work = {
-    forward: () => pass(model, size, false),
-    statistics: () => pass(model, size, true),
-    decode: () => decode(model, size),
-  }[kind]
-  if (!work) throw new Error(`no workload '${name}'`)
-  // Each is long enough to be measured once after a warm-up; the bench runs it in several processes.
-  const repetitions = size >= 2048 || kind === 'decode' ? 1 : 3
-  if (size < 8192) await work()
+interface Timing {
+  seconds: number
+  /** Of GRPO steps: seconds of each phase. */
+  phases?: Record<GrpoVariant, PhaseSeconds>
+}
+
+const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
+
+/** Median seconds after warm-ups. */
+async function timed(work: () => Promise<unknown>, repetitions: number, warmUps = 1): Promise<Timing> {
+  for (let i = 0; i < warmUps; i++) await work()
   const seconds: number[] = []
   for (let i = 0; i < repetitions; i++) {
     const start = performance.now()
     await work()
     seconds.push((performance.now() - start) / 1000)
   }
-  seconds.sort((a, b) => a - b)
-  return { seconds: seconds[Math.floor(seconds.length / 2)]! }
+  return { seconds: median(seconds) }
+}
+
+/** The variants of a GRPO step in turn, after one that is not counted. */
+async function grpo(name: string): Promise<Timing> {
+  const work = GRPO_WORK[name]
+  if (!work) throw new Error(`no workload '${name}'`)
+  const step = await grpoSteps(work)
+  const all: Record<GrpoVariant, PhaseSeconds[]> = { rhythm: [], pass: [], fastest: [] }
+  await step('rhythm')
+  for (let round = 0; round < work.rounds; round++)
+    for (const variant of Object.keys(all) as GrpoVariant[]) all[variant].push(await step(variant))
+  const medians = (steps: PhaseSeconds[]) =>
+    Object.fromEntries(PHASES.map((phase) => [phase, median(steps.map((s) => s[phase]))])) as PhaseSeconds
+  const phases = { rhythm: medians(all.rhythm), pass: medians(all.pass), fastest: medians(all.fastest) }
+  return { seconds: PHASES.reduce((sum, phase) => sum + phases.rhythm[phase], 0), phases }
+}
+
+async function measure(name: string): Promise<Timing> {
+  const [kind, size] = [name.replace(/-\d+$/, ''), Number(/\d+$/.exec(name)?.[0] ?? 0)]
+  // Each is long enough to be measured a few times after a warm-up; the bench runs it in several processes.
+  if (name === 'train-small') return timed(await trainingStep('small', 64, 128), 5, 2)
+  if (name === 'train-smollm2') return timed(await trainingStep('smollm2', 4, 256), 3)
+  if (name === 'sample-small') return timed(await sampling(64, 64), 5)
+  if (kind.startsWith('grpo')) return grpo(name)
+  const begun = performance.now()
+  const model = await loadModel(SMOLLM2)
+  if (kind === 'load') return { seconds: (performance.now() - begun) / 1000 }
+  const work = {
+    forward: () => pass(model, size, false),
+    statistics: () => pass(model, size, true),
+    decode: () => decode(model, size),
+  }[kind]
+  if (!work) throw new Error(`no workload '${name}'`)
+  return timed(work, size >= 2048 || kind === 'decode' ? 1 : 3, size < 8192 ? 1 : 0)
 }
 
 measure(process.argv[2]!).then((result) => {

@@ -1,0 +1,41 @@
+export interface Work {
+  name: string
+  title: string
+  /** Tokens written, for a rate. */
+  tokens?: number
+  /** Whether peer.py does the same. Default true. */
+  peer?: boolean
+}
+
+const MODEL = 'SmolLM2-135M'
+const SMALL = 'decoder of 4.8M parameters'
+
+/** What is measured, in the order in which it is printed. */
+export const WORK: Work[] = [
+  { name: 'load', title: `load ${MODEL}` },
+  ...[512, 2048, 8192].map((n) => ({ name: `forward-${n}`, title: `${MODEL}, forward, ${n} tokens` })),
+  ...[512, 2048, 8192].map((n) => ({
+    name: `statistics-${n}`,
+    title: `the same with all layers' head statistics, ${n} tokens`,
+    // PyTorch keeps every pattern: 8,192 tokens would need 72 GB.
+    peer: n < 8192,
+  })),
+  ...[1, 8].map((n) => ({
+    name: `decode-${n}`,
+    title: `${MODEL}, greedy decoding, batch ${n} (64 + 128 tokens)`,
+    tokens: n * 128,
+  })),
+  { name: 'train-small', title: `${SMALL}, training step (forward, loss, all gradients, AdamW), 64 x 128 tokens` },
+  { name: 'train-smollm2', title: `${MODEL}, training step, 4 x 256 tokens` },
+  { name: 'sample-small', title: `${SMALL}, sampling, 64 sequences (32 + 64 tokens)`, tokens: 64 * 64 },
+  {
+    name: 'grpo-small',
+    title: `${SMALL}, GRPO step with rhythm credit, 16 prompts x 8 responses of 64 tokens`,
+    peer: false,
+  },
+  {
+    name: 'grpo-smollm2',
+    title: `${MODEL}, GRPO step with rhythm credit, 4 prompts x 4 responses of 64 tokens`,
+    peer: false,
+  },
+]
