@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pacer } from '../engine/cooperate'
+import { checkpointFolder, checkpointSteps } from './checkpoint'
 import { parseConfig, readConfig } from './readConfig'
-import { storeConfig } from './runConfig'
+import { storeConfig, storedConfig } from './runConfig'
 import {
   type MetricsLine,
   type RolloutRecord,
@@ -14,7 +16,7 @@ import {
   rolloutSteps,
 } from './runFolder'
 import { isLocked } from './runLock'
-import type { TrainingConfigInput } from './trainingConfig'
+import type { TrainingConfig, TrainingConfigInput } from './trainingConfig'
 
 /** How a run in a folder stands, seen from outside. */
 export interface RunStatus {
@@ -66,20 +68,56 @@ export class AttachedRun {
     return step === undefined ? [] : readRollouts(this.folder, step)
   }
 
-  /** Asks the run to end after the step in progress, with a checkpoint. */
-  stop(): void {
-    writeFileSync(path.join(this.folder, 'stop'), '')
+  /** The configuration that the run was begun with. */
+  async config(): Promise<TrainingConfig> {
+    const config = await storedConfig(new RunFolder(this.folder))
+    if (!config) throw new Error(`${this.folder} has no configuration yet: the run has not begun`)
+    return config
+  }
+
+  /** Folder of the newest checkpoint, which `loadModel` opens. Throws if there is none yet. */
+  async checkpoint(): Promise<string> {
+    const { checkpoints } = new RunFolder(this.folder)
+    const newest = (await checkpointSteps(checkpoints)).at(-1)
+    if (newest === undefined) throw new Error(`${this.folder} has no checkpoint yet`)
+    return checkpointFolder(checkpoints, newest)
+  }
+
+  /** Asks the run to end after the step in progress, with a checkpoint; resolves when its process has let go of the folder. */
+  async stop(): Promise<RunStatus> {
+    if (!isLocked(this.folder)) return this.status()
+    writeFileSync(new RunFolder(this.folder).stopFile, '')
+    const pause = pacer()
+    while (isLocked(this.folder)) {
+      await sleep(50)
+      await pause()
+    }
+    return this.status()
   }
 
   /** What the process has printed, if `startRun` started it. */
   log(): string {
-    const file = path.join(this.folder, 'train.log')
+    const file = path.join(this.folder, LOG)
     return existsSync(file) ? readFileSync(file, 'utf8') : ''
   }
 
   /**
+   * What went wrong, with the last lines of the log; null unless the run failed or its process died. Waits a moment for the
+   * process's last words.
+   */
+  async failure(): Promise<string | null> {
+    const { state, step, steps, error, pid } = this.status()
+    if ((state !== 'failed' && state !== 'interrupted') || isLocked(this.folder)) return null
+    for (let waited = 0; waited < 2000 && pid !== null && existsSync(`/proc/${pid}`); waited += 50) await sleep(50)
+    await sleep(100)
+    const what =
+      state === 'failed' ? `failed: ${error}` : `ended at step ${step} of ${steps} without saying why: its process died`
+    return `the run in ${this.folder} ${what}. Started again, it goes on from its last checkpoint.${lastLines(this)}`
+  }
+
+  /**
    * Watches until the run ends, or `signal` or an interrupt ends the watching (`Interrupted`): the run itself goes on.
-   * Throws if the run failed.
+   * Throws if the run failed or its process died, with the last lines of its log.
    */
   async follow(options: FollowOptions = {}): Promise<RunStatus> {
     const { onStep, onProgress, signal, every = 500 } = options
@@ -94,11 +132,12 @@ export class AttachedRun {
       // A run that was taken up at an earlier checkpoint writes its last lines again.
       shown = lines.length
       onProgress?.(status.step, Math.max(1, status.steps))
-      if (status.state === 'failed') throw new Error(`the run in ${this.folder} failed: ${status.error}`)
+      const failure = await this.failure()
+      if (failure) throw new Error(failure)
       // The folder is free for the next process only when this one has let it go.
-      const over = status.state === 'finished' || status.state === 'stopped' || status.state === 'interrupted'
+      const over = status.state === 'finished' || status.state === 'stopped'
       if (over && !isLocked(this.folder)) return status
-      await new Promise((resolve) => setTimeout(resolve, every))
+      await sleep(every)
       await pause()
     }
   }
@@ -124,27 +163,42 @@ export async function startRun(config: TrainingConfigInput | string | null, fold
   const files = new RunFolder(run.folder)
   // The child checks it against the configuration that the run was begun with, if there is one.
   if (complete) await storeConfig(files, complete, 'asked.json')
-  const log = openSync(path.join(run.folder, 'train.log'), 'a')
+  const log = openSync(path.join(run.folder, LOG), 'a')
   const asked = complete ? [path.join(run.folder, 'asked.json')] : []
-  const child = spawn(
-    process.execPath,
-    [path.join(__dirname, '..', 'cli.js'), 'train', ...asked, '--run', run.folder],
-    {
-      detached: true,
-      stdio: ['ignore', log, log],
-    },
-  )
-  const exit = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  const train = [path.join(__dirname, '..', 'cli.js'), 'train', ...asked, '--run', run.folder]
+  const before = stateText(run)
+  const child = spawn('/bin/sh', ['-c', SUPERVISOR, 'sh', process.execPath, ...train], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', resolve)
+  })
   child.unref()
   // Wait until it trains, or has said why it does not.
   for (let ended: number | null | undefined; ; ) {
     ended = await Promise.race([exit, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 100))])
-    if (ended !== undefined) {
-      if (ended === 0) return run
-      throw new Error(
-        `the run in ${run.folder} could not be started:\n${run.log().trim().split('\n').slice(-5).join('\n')}`,
-      )
-    }
-    if (isLocked(run.folder) && run.status().pid === child.pid) return run
+    if (ended === 0) return run
+    if (ended !== undefined) throw new Error(`the run in ${run.folder} could not be started.${lastLines(run)}`)
+    if (isLocked(run.folder) && stateText(run) !== before) return run
   }
+}
+
+const LOG = 'train.log'
+
+/** Waits for the training and writes how it ended into the log, whoever else is still there to see it. */
+const SUPERVISOR =
+  '"$@"; code=$?; if [ $code -gt 128 ]; then echo "rhythm train was ended by signal $((code - 128))"; ' +
+  'elif [ $code -ne 0 ]; then echo "rhythm train ended with exit code $code"; fi >&2; exit $code'
+
+function stateText({ folder }: AttachedRun): string | null {
+  const file = path.join(folder, 'state.json')
+  return existsSync(file) ? readFileSync(file, 'utf8') : null
+}
+
+function lastLines(run: AttachedRun): string {
+  const lines = run.log().trim().split('\n').slice(-6)
+  return lines[0] === '' ? '' : ` The last lines of ${path.join(run.folder, LOG)}:\n${lines.join('\n')}`
 }

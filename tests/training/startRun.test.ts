@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { attachRun, type startRun } from '../../lib/training/startRun'
@@ -37,7 +38,41 @@ test('a run in a process of its own: started, attached to, watched, stopped, tak
 
   const again = await startBuilt(null, where)
   assert.ok(again.status().pid !== pid)
-  again.stop()
-  assert.equal((await again.follow({ every: 20 })).state, 'stopped')
+  assert.equal((await again.config()).supervised?.steps, 40)
+  const { state: stopped, step } = await again.stop()
+  assert.equal(stopped, 'stopped')
+  assert.equal(await again.checkpoint(), join(where, 'checkpoints', `step-${step}`))
+  assert.equal((await again.stop()).state, 'stopped', 'nothing to wait for')
   await assert.rejects(startBuilt(tinyConfig({ seed: 9 }), where), /begun with another configuration/)
+})
+
+test('a process that dies is an error with the signal and its last lines, and the run goes on from its checkpoint', async () => {
+  const where = join(folder, 'killed')
+  const config = tinyConfig({ supervised: { steps: 4 }, grpo: { steps: 400 }, evaluation: null })
+  const run = await startBuilt(config, where)
+  const watching = run.follow({
+    every: 20,
+    onStep: ({ step }) => {
+      if (step === 8) process.kill(run.status().pid!, 'SIGKILL')
+    },
+  })
+  await assert.rejects(watching, /ended at step \d+ of 404 without saying why[\s\S]*goes on from its last checkpoint/)
+  assert.match(
+    (await run.failure()) ?? '',
+    /The last lines of .*train\.log:\n[\s\S]*rhythm train was ended by signal 9$/,
+  )
+  const again = await startBuilt(config, where)
+  assert.equal(await again.failure(), null)
+  assert.equal((await again.stop()).state, 'stopped')
+})
+
+test('what a task throws is told with the last lines of the log', async () => {
+  const where = join(folder, 'failing')
+  const module = join(folder, 'failing.cjs')
+  writeFileSync(
+    module,
+    "module.exports = { name: 'failing', items: () => [{}], prompt: () => 'a', verify: () => { throw new Error('no verdict today') } }",
+  )
+  const run = await startBuilt(tinyConfig({ task: { module }, supervised: null, evaluation: null }), where)
+  await assert.rejects(run.follow({ every: 20 }), /failed: .*no verdict today[\s\S]*rhythm: .*no verdict today/)
 })
