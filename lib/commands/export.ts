@@ -5,7 +5,9 @@ import { load, MODEL_HELP, print } from './shared'
 export function register(program: Command): void {
   program
     .command('export')
-    .description('Save a model as a folder in the Hugging Face layout, which transformers opens.')
+    .description(
+      'Save a model as a folder in the Hugging Face layout, which transformers opens. LoRA adapters (a checkpoint of a run with lora) are merged into their base.',
+    )
     .option('--model <model>', MODEL_HELP, 'smollm2-135m-instruct')
     .requiredOption('--output <folder>', 'where to save it')
     .addOption(
