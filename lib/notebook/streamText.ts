@@ -17,7 +17,8 @@ export interface TextStream {
 const REDRAW_MS = 150
 
 function html(texts: string[]): string {
-  const block = (text: string) => `<div style="white-space: pre-wrap; max-width: 80ch">${escapeMarkup(text)}</div>`
+  const block = (text: string) =>
+    `<div class="mathjax_ignore" style="white-space: pre-wrap; max-width: 80ch">${escapeMarkup(text)}</div>`
   if (texts.length === 1) return block(texts[0]!)
   return `<ol start="0">${texts.map((text) => `<li>${block(text)}</li>`).join('')}</ol>`
 }

@@ -63,7 +63,7 @@ export function tableOf(source: TableSource, options: TableOptions = {}): TextTa
   }
 }
 
-/** An HTML table that takes its colours from the page, light or dark. */
+/** An HTML table that takes its colours from the page, light or dark. Dollar signs and TeX in it are text, not mathematics. */
 export function tableHtml(table: TextTable): string {
   const side = (i: number) => (table.numeric[i] ? 'right' : 'left')
   const style = (i: number) => `text-align:${side(i)};padding:3px 10px;white-space:pre-wrap`
@@ -76,7 +76,7 @@ export function tableHtml(table: TextTable): string {
       ? ''
       : `<caption style="text-align:left;font-weight:bold;padding:3px 10px">${escapeMarkup(table.title)}</caption>`
   const more = table.rowsLeftOut > 0 ? `<div style="padding:3px 10px">${leftOut(table)}</div>` : ''
-  return `<table style="font-variant-numeric:tabular-nums">${title}<thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table>${more}`
+  return `<table class="mathjax_ignore" style="font-variant-numeric:tabular-nums">${title}<thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table>${more}`
 }
 
 /** The table in columns of equal width. */

@@ -125,7 +125,7 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
       })
       .join('')
     return (
-      `<div style="max-width:920px;font-family:${FONT_FAMILY.replace(/"/g, "'")}">` +
+      `<div class="mathjax_ignore" style="max-width:920px;font-family:${FONT_FAMILY.replace(/"/g, "'")}">` +
       `<div style="font-size:15px;margin:4px 0 6px">${escapeMarkup(title)}</div>` +
       `<div style="font-size:11px;margin:0 0 8px"><span style="margin-right:8px">${escapeMarkup(series.name)} (${series.unit})</span>${swatches}</div>` +
       `<div style="white-space:pre-wrap;line-height:1.75;font-size:14px;overflow-wrap:anywhere">${text}</div></div>`

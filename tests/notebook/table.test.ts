@@ -19,6 +19,8 @@ test('HTML is escaped and takes the colours of the page', () => {
   assert.match(html, /<td style="text-align:left[^"]*">&lt;b&gt;<\/td>/)
   assert.match(html, /<td style="text-align:right[^"]*">0\.1235<\/td>/)
   assert.doesNotMatch(html, /background|[^-]color/)
+  // JupyterLab would set "$3 and $" as mathematics.
+  assert.match(html, /^<table class="mathjax_ignore"/)
 })
 
 test('rows beyond the limit are counted', () => {
