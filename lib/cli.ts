@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import * as analyze from './commands/analyze'
 import * as collect from './commands/collect'
+import * as compare from './commands/compare'
 import * as device from './commands/device'
 import * as evaluate from './commands/evaluate'
 import * as exporting from './commands/export'
@@ -32,6 +33,7 @@ for (const command of [
   evaluate,
   collect,
   sweep,
+  compare,
 ])
   command.register(program)
 

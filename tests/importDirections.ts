@@ -15,7 +15,7 @@ export const allowed: Record<string, string[]> = {
   attention: ['engine', 'model', 'rhythm'],
   traces: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks'],
   training: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces'],
-  sweeps: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces', 'training'],
+  sweeps: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces', 'training', 'analysis'],
 }
 
 /** Folders that may import all of the above and each other; besides each other, only lib's own files import them. */

@@ -96,7 +96,7 @@ function recordRuns(runs: readonly NamedRun[], points: number): RecordedRuns {
   }
 }
 
-function thisMachine(): string {
+export function thisMachine(): string {
   const { tensorflow } = deviceReport()
   const cores = cpus()
   return `${cores.length} cores of ${cores[0]?.model.trim()}, ${platform()} ${release()}, Node ${process.versions.node}, TensorFlow ${tensorflow}`

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
-import { rhythmOptions } from '../credit/rhythmOptions'
 import { checkpointFolder } from '../training/checkpoint'
 import { ConfigError, parseConfig } from '../training/readConfig'
 import type { TrainingConfig } from '../training/trainingConfig'
 import { expandGrid, type GridCell } from './expandGrid'
+import { runKey } from './runKey'
 import { changed, type Sweep } from './sweepFile'
 
 /** A run that the sweep makes: a warm-up or a cell. */
@@ -114,25 +114,6 @@ function plannedWarmup(
 }
 
 const stepsOf = ({ supervised, grpo }: TrainingConfig) => (supervised?.steps ?? 0) + (grpo?.steps ?? 0)
-
-/** A hash of all that a run's numbers depend on: a credit option that is written as its default is the same as one left out. */
-function runKey(config: TrainingConfig, threads: number): string {
-  const { checkpoints, rollouts, maxNonFiniteUpdates, hashes, grpo, ...rest } = config
-  const { preset, rl, options, excludeSink, ...credit } = grpo?.credit ?? {}
-  const method = grpo && rhythmOptions({ rl, credit: options, excludeSink }, preset)
-  const complete = grpo && { ...grpo, credit: { ...credit, rl: method!.rl, options: method!.credit, excludeSink } }
-  return createHash('sha256')
-    .update(JSON.stringify(sorted({ ...rest, grpo: complete, threads })))
-    .digest('hex')
-}
-
-/** The value with its keys in order, so that equal values have one text. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(([key, v]) => [key, sorted(v)] as const)
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
-}
 
 /** `strategy=coupled_topShare=0.4_warmup=0_seed=3`. */
 function cellName({ labels, warmup, seed }: GridCell): string {

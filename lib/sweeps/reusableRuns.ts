@@ -1,5 +1,9 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import { ConfigError } from '../training/readConfig'
+import { resumedConfig, storedConfig } from '../training/runConfig'
+import { RunFolder } from '../training/runFolder'
+import type { TrainingConfig } from '../training/trainingConfig'
 import type { SweepPlan } from './planSweep'
 import { runProgress, SweepFolder } from './sweepFolder'
 
@@ -22,12 +26,25 @@ export async function reusableRuns(plan: SweepPlan, folders: readonly string[]):
       if (isFinished(at, steps)) byKey.set(key, at)
     }
   }
-  return new Map(
-    plan.cells.flatMap(({ name, key, folder }) => {
-      const found = byKey.get(key)
-      return found && !existsSync(folder) ? [[name, found] as const] : []
-    }),
-  )
+  const reused = new Map<string, string>()
+  for (const { name, key, folder, config } of plan.cells) {
+    const found = byKey.get(key)
+    if (!found || existsSync(folder)) continue
+    // The key goes by today's defaults; what was run is written there. The warm-up is part of the key.
+    const stored = await storedConfig(new RunFolder(found))
+    if (stored && isSame(stored, { ...config, model: stored.model })) reused.set(name, found)
+  }
+  return reused
+}
+
+function isSame(stored: TrainingConfig, config: TrainingConfig): boolean {
+  try {
+    resumedConfig(stored, config, '')
+    return true
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
+  }
 }
 
 const isFinished = (folder: string, steps: number) => runProgress({ folder, steps }).state === 'finished'

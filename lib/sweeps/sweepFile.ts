@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
+import { PAPER_ABLATIONS } from '../analysis/paperAccuracies'
 import { ConfigError, parseConfig, parseJsonWithComments, readConfig, withChanges } from '../training/readConfig'
 import type { TrainingConfig, TrainingConfigInput } from '../training/trainingConfig'
 
@@ -32,7 +33,7 @@ export interface SweepInput {
   checkpoints?: 'last' | 'all' | 'none'
   /** The label that others are compared with. Default: `uniform` if there is one, otherwise the first. */
   baseline?: string
-  /** Which ablation of the paper stands beside the results (a name of `PAPER_ABLATIONS`). */
+  /** Which ablation of the paper stands beside the results (`PAPER_ABLATIONS`). */
   paper?: string
 }
 
@@ -77,7 +78,7 @@ const schema = z.strictObject({
   exclude: z.array(z.record(z.string(), z.unknown())).default([]),
   checkpoints: z.enum(['last', 'all', 'none']).default('last'),
   baseline: z.string().optional(),
-  paper: z.string().optional(),
+  paper: z.enum(PAPER_ABLATIONS, { error: `expected one of ${PAPER_ABLATIONS.join(', ')}` }).optional(),
 })
 
 /** What the command line may change in a sweep file. */

@@ -12,6 +12,9 @@ import { tinyConfig } from '../training/tinyRun'
 const folder = temporaryFolder()
 const SWEEPS = join(__dirname, '..', '..', 'data', 'configs', 'sweeps')
 
+/** The paper's first version, written out. */
+const V1 = { 'grpo.credit.rl.horizon': [10, 50], 'grpo.credit.options.sign': 'nonnegative' }
+
 const sweepOf = (changes: Partial<SweepInput> = {}) =>
   parseSweep({
     base: tinyConfig(),
@@ -127,6 +130,15 @@ test('a key says what is computed: the same wherever it lies, another for other 
   const renamed = { axes: { arm: [{ label: 'plain', set: { 'grpo.credit.strategy': 'uniform' } }] } }
   assert.equal(key(), key(renamed))
   assert.notEqual(key(), key({ set: { 'grpo.temperature': 0.9 } }))
+  // What is at its default may as well be left out; a section that is left out is another run.
+  assert.equal(
+    key(),
+    key({ set: { 'grpo.clipLow': 0.2, 'grpo.credit.options.topShare': 0.4, 'grpo.credit.preset': 'v2' } }),
+  )
+  assert.notEqual(key(), key({ set: { 'grpo.credit.preset': 'v1' } }))
+  assert.equal(key({ set: { 'grpo.credit.preset': 'v1' } }), key({ set: V1 }))
+  assert.notEqual(key(), key({ set: { supervised: null } }))
+  assert.notEqual(key({ set: { supervised: { steps: 1 } } }), key({ set: { supervised: null } }))
   assert.notEqual(key(), key({ seeds: [4] }))
   assert.notEqual(key(), key({}, 2))
   const elsewhere = planSweep(sweepOf({ warmup: { seeds: 1 } }), { run: '/elsewhere', warmups: '/warm', threads: 1 })
@@ -135,6 +147,7 @@ test('a key says what is computed: the same wherever it lies, another for other 
 })
 
 test('mistakes are named by their key', () => {
+  refused({ paper: 'stratgies' }, /^paper: expected one of strategies, top share, .*"stratgies"/)
   refused({ seedz: 2 }, /^unknown key seedz; a sweep takes name, base, set, axes, seeds/)
   refused({ seeds: [] }, /^seeds: expected at least one seed \(got \[\]\)/)
   refused({ seeds: [1, 1] }, /^seeds: 1 is there twice/)
