@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import path from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { clockTime } from '../notebook/progress'
+import { threadsOfEach } from '../notebook/sweep'
 import { sweepDisplay } from '../notebook/sweepDisplay'
 import { estimateSweep, type SweepEstimate } from '../sweeps/estimateSweep'
 import type { Launcher } from '../sweeps/launcher'
@@ -89,9 +90,8 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
   const { run, seeds, warmupSeeds, set } = options
   const folder = new SweepFolder(run)
   const recorded = await folder.read()
-  const shared =
-    options.on === 'ray' ? 1 : Math.floor(availableParallelism() / (options.slots ?? availableParallelism()))
-  const threads = options.threads ?? recorded?.threads ?? Math.max(1, shared)
+  const shared = options.on === 'ray' ? 1 : threadsOfEach(options.slots ?? availableParallelism())
+  const threads = options.threads ?? recorded?.threads ?? shared
   if (file) {
     const known = recorded && path.resolve(run, recorded.warmupsFolder)
     const sweep = readSweepFile(file, { seeds, warmupSeeds, set })
