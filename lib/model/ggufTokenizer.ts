@@ -97,18 +97,18 @@ export function tokenizerFromGguf(metadata: GgufMetadata, source: string): Token
     normalizer,
     pre_tokenizer: { type: 'Sequence', pretokenizers: [...splits.map(isolatedSplit), BYTES_ONLY] },
     post_processor: null,
-    decoder: { type: 'ByteLevel' },
+    decoder: BYTES_ONLY,
   }
   const flag = (name: string, missing: boolean) => {
     const value = metadata[`tokenizer.ggml.${name}`]
     return value === undefined ? missing : value === true
   }
   const around = [
-    ...(bosTokenId !== null && flag('add_bos_token', addBos) ? [tokens[bosTokenId]] : []),
+    ...(bosTokenId !== null && flag('add_bos_token', addBos) ? [bosTokenId] : []),
     null,
-    ...(eosTokenIds.length > 0 && flag('add_eos_token', false) ? [tokens[eosTokenIds[0]]] : []),
+    ...(eosTokenIds.length > 0 && flag('add_eos_token', false) ? [eosTokenIds[0]!] : []),
   ]
-  if (around.length > 1) tokenizerJson.post_processor = template(around)
+  if (around.length > 1) tokenizerJson.post_processor = template(around, tokens)
   return { source, tokenizerJson, tokenizerConfig: {}, vocabSize: tokens.length, bosTokenId, eosTokenIds, padTokenId }
 }
 
@@ -132,10 +132,13 @@ function addedToken(id: number, content: string, special: boolean): AddedToken {
   return { id, content, special, normalized: false, single_word: false, lstrip: false, rstrip: false }
 }
 
-/** The tokens put around every text; null stands for the text. */
-function template(items: (string | null)[]): object {
-  const single = items.map((token) =>
-    token === null ? { Sequence: { id: 'A', type_id: 0 } } : { SpecialToken: { id: token, type_id: 0 } },
+/** The ids of the tokens put around every text; null stands for the text. */
+function template(items: (number | null)[], tokens: readonly string[]): object {
+  const single = items.map((id) =>
+    id === null ? { Sequence: { id: 'A', type_id: 0 } } : { SpecialToken: { id: tokens[id], type_id: 0 } },
   )
-  return { type: 'TemplateProcessing', single, pair: single, special_tokens: {} }
+  const special = items.flatMap((id) =>
+    id === null ? [] : [[tokens[id], { id: tokens[id], ids: [id], tokens: [tokens[id]] }]],
+  )
+  return { type: 'TemplateProcessing', single, pair: single, special_tokens: Object.fromEntries(special) }
 }

@@ -46,4 +46,4 @@ export function isolatedSplit(regex: string): object {
 }
 
 /** The bytes of each piece written in the byte alphabet, without further splitting. */
-export const BYTES_ONLY: object = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
+export const BYTES_ONLY = { type: 'ByteLevel' as const, add_prefix_space: false, trim_offsets: true, use_regex: false }

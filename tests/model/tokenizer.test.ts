@@ -254,6 +254,16 @@ for (const { name, ids, config } of SMALL)
         ).encode('Hello', { addSpecialTokens: true })
       assert.deepEqual(withBos(true), [ids.bos ?? 0, ...withBos(false)])
     })
+
+    test('GGUF: what is saved as tokenizer.json has what the reference library refuses to be without', () => {
+      const metadata = { ...asGgufMetadata(json, name, { bos: 0, ...ids }), 'tokenizer.ggml.add_bos_token': true }
+      const { decoder, post_processor } = tokenizerFromGguf(metadata, name).tokenizerJson
+      assert.deepEqual(Object.keys(decoder).sort(), ['add_prefix_space', 'trim_offsets', 'type', 'use_regex'])
+      const bos = ids.bos ?? 0
+      const token = (metadata['tokenizer.ggml.tokens'] as string[])[bos]!
+      const { special_tokens } = post_processor as { special_tokens: object }
+      assert.deepEqual(special_tokens, { [token]: { id: token, ids: [bos], tokens: [token] } })
+    })
   })
 
 describe('refusals name what was found', () => {
