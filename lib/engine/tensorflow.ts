@@ -25,6 +25,7 @@ interface NativeBackend {
     TF_ATTR_STRING: number
   }
   isUsingGpuDevice: boolean
+  getInputTensorIds(tensors: tf.Tensor[]): number[]
   executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor
 }
 
@@ -49,6 +50,14 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   ...attributes: OpAttribute[]
 ): T {
   return native.executeSingleOutput(op, [float32, ...attributes], inputs) as T
+}
+
+/**
+ * Hands a new tensor's numbers to TensorFlow now instead of at its first use. TensorFlow copies them, and JavaScript's array is free to go.
+ */
+export function upload<T extends tf.Tensor>(tensor: T): T {
+  native.getInputTensorIds([tensor])
+  return tensor
 }
 
 /** The attribute that makes an op run oneDNN's kernel, which eager execution does not choose by itself. */

@@ -1,5 +1,5 @@
 import { Scope } from '../engine/scope'
-import { tf } from '../engine/tensorflow'
+import { tf, upload } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 import type { WeightSource } from './weightSource'
 
@@ -47,17 +47,19 @@ export async function readWeights(
   const { config } = source
   const { numHiddenLayers, numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
   const scope = new Scope()
-  const vector = async (name: string) => scope.keep(tf.tensor1d(await source.read(name)))
+  // Uploaded one by one, so that no more than a few are held twice.
+  const held = <T extends tf.Tensor>(tensor: T): T => scope.keep(upload(tensor))
+  const vector = async (name: string) => held(tf.tensor1d(await source.read(name)))
   const optional = (present: boolean, name: string) => (present ? vector(name) : Promise.resolve(null))
   // Several matrices with the same input are stacked along their outputs.
   const matrix = async (...names: string[]) => {
     const parts = await Promise.all(names.map((name) => source.read(name)))
     const columns = source.shape(names[0]!)[1]!
     const stacked = parts.length === 1 ? parts[0]! : concatenate(parts)
-    return scope.keep(tf.tensor2d(stacked, [stacked.length / columns, columns]))
+    return held(tf.tensor2d(stacked, [stacked.length / columns, columns]))
   }
   const embeddingLike = async (name: string) =>
-    scope.keep(tf.tensor2d(await source.read(name), [config.vocabSize, config.hiddenSize]))
+    held(tf.tensor2d(await source.read(name), [config.vocabSize, config.hiddenSize]))
   try {
     const embedding = await embeddingLike('model.embed_tokens.weight')
     const layers: LayerWeights[] = []
@@ -74,10 +76,10 @@ export async function readWeights(
       layers.push({
         inputNorm: await vector(`${at}input_layernorm.weight`),
         queryKeyValue: await matrix(...['q', 'k', 'v'].map((p) => `${attention}${p}_proj.weight`)),
-        queryKeyValueBias: biases && scope.keep(tf.tensor1d(concatenate(biases))),
+        queryKeyValueBias: biases && held(tf.tensor1d(concatenate(biases))),
         queryKeyNorm:
           norms &&
-          scope.keep(
+          held(
             tf.tensor2d(concatenate([...Array(heads).fill(norms[0]), ...Array(keyValueHeads).fill(norms[1])]), [
               heads + keyValueHeads,
               headDim,
