@@ -122,6 +122,7 @@ export const configSchema = z.strictObject({
     error: 'expected {"name": a task} or {"module": path}',
   }),
   lora: lora.nullable().default(null),
+  recompute: z.boolean().default(false),
   supervised: supervised.nullable().default(null),
   grpo: grpo.nullable().default(null),
   evaluation: evaluation.nullable().default(null),

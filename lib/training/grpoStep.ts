@@ -202,7 +202,7 @@ async function accumulate(
         return result.gradient
       },
       run.gradients,
-      { temperature: choice.temperature },
+      { temperature: choice.temperature, recompute: run.config.recompute },
     )
   }
   return { loss, sums }

@@ -5,7 +5,7 @@ import type { RunFolder } from './runFolder'
 import type { TrainingConfig } from './trainingConfig'
 
 /** Keys that change no number of a run: they may differ when it goes on. */
-const FREE = [/^checkpoints\./, /^rollouts\./, /^maxNonFiniteUpdates$/]
+const FREE = [/^checkpoints\./, /^rollouts\./, /^maxNonFiniteUpdates$/, /^recompute$/]
 
 /** The configuration that a run folder was begun with; null where there is none yet. */
 export async function storedConfig(folder: RunFolder): Promise<TrainingConfig | null> {

@@ -4,7 +4,16 @@ import { type RandomStream, randomStream } from '../random/randomStream'
  * The random streams of a run. Each is named by purpose and step, so that a resumed run needs no generator's position: any
  * step draws the same numbers whatever came before it.
  */
-export const purposes = { order: 1, rollout: 2, updates: 3, credit: 4, buckets: 5, demonstrations: 6, evaluation: 7, lora: 8 }
+export const purposes = {
+  order: 1,
+  rollout: 2,
+  updates: 3,
+  credit: 4,
+  buckets: 5,
+  demonstrations: 6,
+  evaluation: 7,
+  lora: 8,
+}
 
 export type Purpose = keyof typeof purposes
 

@@ -38,6 +38,7 @@ export async function supervisedStep(
           return result.gradient
         },
         run.gradients,
+        { recompute: run.config.recompute },
       )
       for (const values of statistics.entropy) for (const value of values) entropy += value
     }

@@ -142,6 +142,8 @@ export interface TrainingConfig {
   task: TaskChoice
   /** Trains low-rank adapters and leaves the model's own weights as they are. Null: all weights are trained. */
   lora: LoraOptions | null
+  /** Keeps only the input of each layer for the way back and computes the rest again: less memory, a third more time, the same bits. */
+  recompute: boolean
   /** Null: none. */
   supervised: SupervisedChoice | null
   /** Null: none. */

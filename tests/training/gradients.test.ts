@@ -108,7 +108,12 @@ test('micro-batches add up to the full batch; groups and padding change nothing;
   assertNear(await gradientsOf(model, given), whole, 0)
   assertNear(await gradientsOf(model, given, { recompute: true }), whole, 0)
   // Each sequence by itself, without any padding.
-  assertNear(await gradientsOf(model, given, { groupTokens: 1 }), whole, 1e-6)
+  assertNear(await gradientsOf(model, given, { sizes: { groupTokens: 1 } }), whole, 1e-6)
+  // Other blocks of attention and logits, and logits computed twice.
+  for (const recompute of [false, true]) {
+    const sizes = { queryRows: 4, logitNumbers: 3 * model.config.vocabSize, keptLogitNumbers: 0 }
+    assertNear(await gradientsOf(model, given, { recompute, sizes }), whole, 1e-6)
+  }
   const parts = new Gradients(model.weights)
   for (const half of [
     [0, 1],
@@ -153,7 +158,7 @@ test('a sequence whose derivatives are zero changes nothing; statistics are thos
   const silent = (of: Float32Array[]) => of.map((part, b) => (b === 0 ? new Float32Array(part.length) : part))
   for (const groupTokens of [1, 1024]) {
     const all = { ...given, logprob: silent(given.logprob), entropy: silent(given.entropy) }
-    assertNear(await gradientsOf(model, all, { groupTokens }), rest, 1e-6)
+    assertNear(await gradientsOf(model, all, { sizes: { groupTokens } }), rest, 1e-6)
   }
   model.dispose()
 })

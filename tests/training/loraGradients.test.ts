@@ -50,7 +50,9 @@ const accumulate = (
 ) => accumulateGradients(model, batch, () => ({ logprob, entropy }), into, options)
 
 const stored = (model: LanguageModel, weights = model.weights) =>
-  new Map(storedWeights(model.config, weights).map(({ name, shape, load }) => [name, { shape, values: load().slice() }]))
+  new Map(
+    storedWeights(model.config, weights).map(({ name, shape, load }) => [name, { shape, values: load().slice() }]),
+  )
 
 for (const [name, change] of Object.entries({
   'Llama, biases': { qkvBias: true, outputBias: true },

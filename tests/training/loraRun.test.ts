@@ -106,7 +106,8 @@ test('stopped at any step and taken up again: the same bits as without a stop, t
       },
     })
     assert.deepEqual([first.state, first.step], ['stopped', stopAt])
-    assert.equal((await run(stopped, null)).state, 'finished')
+    // Recomputation changes no number, so it may come later.
+    assert.equal((await run(stopped, { ...config(changes), recompute: true })).state, 'finished')
     assert.deepEqual(resultOf(stopped), resultOf(name), `stopped at ${stopAt}`)
   }
   assert.ok(isAdapterFolder(at('kl', 'reference')))

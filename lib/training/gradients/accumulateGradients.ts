@@ -1,9 +1,12 @@
 import { pacer } from '../../engine/cooperate'
 import { Scope } from '../../engine/scope'
 import { tf } from '../../engine/tensorflow'
+import type { ModelConfig } from '../../model/config'
 import type { Decoder } from '../../model/decoder'
 import type { LossGradient, ResponseStatistics } from '../grpoLoss'
+import { patternsAreSmall } from './activationBytes'
 import type { AttentionPass } from './attention'
+import { type BlockSizes, blockSizes, queryRows } from './blockSizes'
 import { type HeadOptions, headBackward, headForward, type KeptHead } from './chosenTokens'
 import { type KeptLayer, keptTensors, layerBackward, layerForward } from './decoderLayer'
 import type { GradientStore } from './gradientStore'
@@ -15,17 +18,10 @@ export interface GradientOptions {
   temperature?: number
   /** Keeps only the input of each layer and computes the rest again on the way back: less memory, a third more time, the same gradients. */
   recompute?: boolean
-  /** Tokens, padding included, that are computed together. Changes speed and memory, not results. */
-  groupTokens?: number
+  /** Changes to what suits the device. */
+  sizes?: Partial<BlockSizes>
   signal?: AbortSignal
 }
-
-/** Of the gradients by the logits, this many numbers are kept from the forward pass at most; beyond, logits are computed twice. */
-const MOST_KEPT_SLOPES = 2 ** 26
-const GROUP_TOKENS = 2048
-/** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
-const BLOCK_ELEMENTS = 2 ** 20
-const MOST_QUERY_ROWS = 128
 
 /**
  * Runs the decoder over a batch, calls `loss` with the statistics of the response tokens, and adds the gradient of what it
@@ -45,12 +41,14 @@ export async function accumulateGradients(
   checkBatch(config, batch)
   if (!(temperature > 0)) throw new RangeError(`gradients: temperature ${temperature}; expected a number above 0`)
   const pause = pacer(options.signal)
+  const sizes = blockSizes(options.sizes)
   const scope = new Scope()
   try {
-    const groups = sequenceGroups(batch, options.groupTokens ?? GROUP_TOKENS)
+    const groups = sequenceGroups(batch, sizes.groupTokens)
     const predicted = groups.reduce((n, group) => n + group.predictions.rows.length, 0)
-    const headOptions = { temperature, pause, keepSlopes: predicted * config.vocabSize <= MOST_KEPT_SLOPES }
-    const passes = sharedPasses(decoder, groups, scope)
+    const keepSlopes = predicted * config.vocabSize <= sizes.keptLogitNumbers
+    const headOptions = { temperature, pause, keepSlopes, logitNumbers: sizes.logitNumbers }
+    const passes = sharedPasses(config, groups, sizes, scope)
     const statistics: ResponseStatistics = {
       logprob: batch.sequences.map(() => new Float32Array(0)),
       entropy: batch.sequences.map(() => new Float32Array(0)),
@@ -148,13 +146,12 @@ async function groupBackward(
 }
 
 /** What each group's layers share. Tables depend on the longest sequence only: groups of one length have one set. */
-function sharedPasses(decoder: Decoder, groups: SequenceGroup[], scope: Scope): AttentionPass[] {
-  const { config } = decoder
+function sharedPasses(config: ModelConfig, groups: SequenceGroup[], sizes: BlockSizes, scope: Scope): AttentionPass[] {
   const order = interleaving(config)
   for (const tensor of Object.values(order)) scope.keep(tensor)
   const tables = new Map<string, { turns: RotaryTurns; mask: tf.Tensor }>()
   return groups.map(({ B, N }) => {
-    const rows = queryRows(B * config.numAttentionHeads * N)
+    const rows = queryRows(sizes, B * config.numAttentionHeads * N)
     const key = `${N},${rows}`
     let shared = tables.get(key)
     if (!shared) {
@@ -162,20 +159,8 @@ function sharedPasses(decoder: Decoder, groups: SequenceGroup[], scope: Scope): 
       for (const tensor of Object.values(shared.turns)) scope.keep(tensor)
       tables.set(key, shared)
     }
-    return { config, B, N, rows, interleaving: order, keepPatterns: patternsAreSmall(decoder, N), ...shared }
+    return { config, B, N, rows, interleaving: order, keepPatterns: patternsAreSmall(config, N), ...shared }
   })
-}
-
-/** Whether a token's patterns take no more memory than the rest that is kept of it. */
-function patternsAreSmall({ config }: Decoder, N: number): boolean {
-  const { hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
-  return (H * N) / 2 <= 2 * (hiddenSize + intermediateSize + (H + K) * D)
-}
-
-function queryRows(numbersPerRow: number): number {
-  let rows = MOST_QUERY_ROWS
-  while (rows > 1 && rows * numbersPerRow > BLOCK_ELEMENTS) rows /= 2
-  return rows
 }
 
 /** Zeros and -Infinity, `[rows, N + rows]`: columns from `N - start` on are the mask of query rows that begin at `start`. */

@@ -108,9 +108,10 @@ export function attentionBackward(
     into.addLinear(layer.output, dOutput, kept.attended)
     if (layer.outputBias) into.add(layer.outputBias, sumOfRows(dOutput))
     const dHeads = tidy(() => {
-      const [dQueries, dKeys, dValues] = patternsBackward(pass, kept, product(dOutput, layer.output))
+      const [dQueries, dKeys, dValues] = patternsBackward(pass, kept, () => product(dOutput, layer.output))
       const q = turnedBack(pass, dQueries, pass.turns.queriesBack)
       const k = turnedBack(pass, dKeys, pass.turns.keysBack)
+      tf.dispose([dQueries, dKeys])
       const [dq, dk] = layer.queryKeyNorm ? headNormsBackward(pass, layer.queryKeyNorm, kept, [q, k], into) : [q, k]
       return tf.concat(
         [dq, dk, byToken(pass, dValues)].map((part) => reshape(part, [B * N, -1])),
@@ -127,23 +128,24 @@ export function attentionBackward(
   })
 
   function turnedBack(pass: AttentionPass, gradient: tf.Tensor, turns: tf.Tensor): tf.Tensor {
-    return timesComplex(reshape(byToken(pass, gradient), [B, N, -1, D]), turns)
+    return tidy(() => timesComplex(reshape(byToken(pass, gradient), [B, N, -1, D]), turns))
   }
 }
 
-/** Gradients of queries, keys and values from that of what heads read, `[T, H · D]`. */
+/** Gradients of queries, keys and values from that of what heads read, `[T, H · D]`, which is computed where it is needed. */
 function patternsBackward(
   pass: AttentionPass,
   kept: KeptAttention,
-  dAttended: tf.Tensor,
+  dAttended: () => tf.Tensor,
 ): [tf.Tensor, tf.Tensor, tf.Tensor] {
   const { B, N, config } = pass
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
-  // The softmax's gradient P · (dP - sum P · dP) needs the sum over keys: it is what was read times its own gradient.
-  const along = tidy(() =>
-    byHead(pass, reshape(sumOver(reshape(multiply(dAttended, kept.attended), [B * N, H, D]), 2), [B, N, H, 1])),
-  )
-  const dRead = byHead(pass, reshape(dAttended, [B, N, H, D]))
+  const [along, dRead] = tidy(() => {
+    const gradient = dAttended()
+    // The softmax's gradient P · (dP - sum P · dP) needs the sum over keys: it is what was read times its own gradient.
+    const sums = sumOver(reshape(multiply(gradient, kept.attended), [B * N, H, D]), 2)
+    return [byHead(pass, reshape(sums, [B, N, H, 1])), byHead(pass, reshape(gradient, [B, N, H, D]))]
+  }) as [tf.Tensor, tf.Tensor]
   const dQueries: tf.Tensor[] = []
   let growing: { ends: number; dKeys: tf.Tensor; dValues: tf.Tensor } | null = null
   const finished: { dKeys: tf.Tensor[]; dValues: tf.Tensor[] } = { dKeys: [], dValues: [] }
@@ -194,11 +196,13 @@ function headNormsBackward(
   const { config, interleaving } = pass
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
   const weights = headNorms(pass, weight)
-  const [q, k] = [dq, dk].map((dy, i) => {
-    const x = kept.unnormed![i]!
-    const { inverse } = norm(x, weights[i]!, rmsNormEps)
-    return headNormGradient(x, inverse, weights[i]!, reshape(dy, x.shape))
-  }) as [ReturnType<typeof headNormGradient>, ReturnType<typeof headNormGradient>]
+  const [q, k] = [dq, dk].map((dy, i) =>
+    tidy(() => {
+      const x = kept.unnormed![i]!
+      const { inverse } = norm(x, weights[i]!, rmsNormEps)
+      return headNormGradient(x, inverse, weights[i]!, reshape(dy, x.shape))
+    }),
+  ) as [ReturnType<typeof headNormGradient>, ReturnType<typeof headNormGradient>]
   const repeated = tf.concat([tf.tile(q.dWeight, [H, 1]), tf.tile(k.dWeight, [K, 1])], 0)
   into.add(weight, tf.gather(reshape(repeated, [H + K, D]), interleaving.headInverse, 1))
   return [q.dx, k.dx]

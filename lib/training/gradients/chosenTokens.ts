@@ -6,9 +6,6 @@ import type { Decoder } from '../../model/decoder'
 import type { GradientStore } from './gradientStore'
 import { norm, normGradient } from './normGradient'
 
-/** Logits exist for at most this many numbers at a time. */
-const CHUNK_ELEMENTS = 2 ** 24
-
 /** Rows of states that predict a response token, and the tokens. */
 export interface Predictions {
   /** Row of each in the states `[T, hidden]`. */
@@ -30,6 +27,8 @@ export interface HeadOptions {
   temperature: number
   /** Whether the gradients with respect to the logits are kept from the forward pass. */
   keepSlopes: boolean
+  /** Logits exist for at most this many numbers at a time, or one row. */
+  logitNumbers: number
   pause: () => Promise<void>
 }
 
@@ -47,7 +46,7 @@ export async function headForward(
   try {
     const states = scope.keep(tidy(() => tf.gather(lastStates, tf.tensor1d(rows, 'int32'))))
     const slopes: tf.Tensor[] = []
-    for (const [from, to] of chunks(decoder, chosen.length)) {
+    for (const [from, to] of chunks(decoder, chosen.length, options)) {
       const [losses, less, slope] = tidy(() => {
         const inputs = headInputs(decoder, states, from, to, options.temperature)
         const logits = product(inputs, head, { transposeB: true })
@@ -89,7 +88,7 @@ export async function headBackward(
   const scope = new Scope()
   try {
     const parts: tf.Tensor[] = []
-    for (const [i, [from, to]] of chunks(decoder, chosen.length).entries()) {
+    for (const [i, [from, to]] of chunks(decoder, chosen.length, options).entries()) {
       parts.push(
         scope.keep(
           tidy(() => {
@@ -154,7 +153,7 @@ function headInputs(decoder: Decoder, states: tf.Tensor, from: number, to: numbe
   return temperature === 1 ? normed : multiply(normed, scalar(1 / temperature))
 }
 
-function chunks({ config }: Decoder, rows: number): [number, number][] {
-  const size = Math.max(1, Math.floor(CHUNK_ELEMENTS / config.vocabSize))
+function chunks({ config }: Decoder, rows: number, { logitNumbers }: HeadOptions): [number, number][] {
+  const size = Math.max(1, Math.floor(logitNumbers / config.vocabSize))
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [i * size, Math.min(rows, (i + 1) * size)])
 }

@@ -32,12 +32,15 @@ export function mlpBackward(
   return tf.tidy(() => {
     const [dGate, dUp] = tf.tidy(() => {
       const silu = siluOf(gate)
-      into.addLinear(layer.down, dOutput, multiply(silu, up))
+      tf.tidy(() => into.addLinear(layer.down, dOutput, multiply(silu, up)))
       const dActivated = product(dOutput, layer.down)
-      const dSilu = multiply(dActivated, up)
-      // silu' = sigmoid · (1 + gate - silu), so dSilu · silu' = crossed + sigmoid · (dSilu - crossed) with:
-      const crossed = multiply(dSilu, silu)
-      return [add(crossed, timesSigmoid(subtract(dSilu, crossed), gate)), multiply(dActivated, silu)]
+      const dGate = tf.tidy(() => {
+        const dSilu = multiply(dActivated, up)
+        // silu' = sigmoid · (1 + gate - silu), so dSilu · silu' = crossed + sigmoid · (dSilu - crossed) with:
+        const crossed = multiply(dSilu, silu)
+        return add(crossed, timesSigmoid(subtract(dSilu, crossed), gate))
+      })
+      return [dGate, multiply(dActivated, silu)]
     }) as [tf.Tensor, tf.Tensor]
     const { normed, inverse } = norm(input, layer.postAttentionNorm, epsilon)
     into.addLinear(layer.gate, dGate, normed)
