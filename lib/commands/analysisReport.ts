@@ -1,7 +1,7 @@
 import type { AnalysisTables } from '../analysis/analyzeTraces'
 import { liftText, shareText } from '../analysis/estimateText'
 import type { LiftRow } from '../analysis/liftRow'
-import { PAPER_SETTING } from '../analysis/paperValues'
+import { PAPER_SETTING, PAPER_VALUES } from '../analysis/paperValues'
 import type { PerturbationRow } from '../analysis/perturbationTable'
 import { type TableOptions, tableOf, tableText } from '../notebook/table'
 
@@ -21,7 +21,7 @@ export function analysisReport(tables: AnalysisTables, perturbation: readonly Pe
       byMode(tables.layerThirds, (row) => ({ layers: row.third, lift: lift(row) })),
     ),
     ...block(
-      'Table 12: side by side',
+      `Table 12: side by side (in the paper ${PAPER_TABLE_12})`,
       tables.sideBySide.map((row) => ({ set: row.set, claim: claim(row), peaks: row.peakMode, lift: lift(row) })),
     ),
     ...block(
@@ -61,6 +61,9 @@ export function analysisReport(tables: AnalysisTables, perturbation: readonly Pe
   ].join('\n\n')
 }
 
+const table12 = PAPER_VALUES.filter(({ table }) => table === '12')
+const PAPER_TABLE_12 = `${table12[0]!.model}: ${table12.map((value) => liftText(value.lift)).join(', ')}, in the order of its table`
+
 const lift = (row: Pick<LiftRow, 'lift' | 'liftLow' | 'liftHigh'>) => liftText(row.lift, row.liftLow, row.liftHigh)
 const claim = (row: Pick<LiftRow, 'claim' | 'alignment'>) =>
   row.alignment === 'next token' ? `${row.claim} (next token)` : row.claim
@@ -89,6 +92,7 @@ function table2Lines({ table2 }: AnalysisTables): object[] {
     observed: row.row === 1 ? row.observed : shareText(row.observed),
     baseline: row.row === 1 ? row.baseline : shareText(row.baseline),
     lift: lift(row),
+    'p (permutation)': row.permutationP,
     'p (shift)': row.shiftP,
     paper: liftText(row.paperLift),
   }))

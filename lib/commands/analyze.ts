@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { analyzeTraces } from '../analysis/analyzeTraces'
+import { analyzeTraces, PERMUTED } from '../analysis/analyzeTraces'
 import { scorePerturbation } from '../analysis/perturbation'
 import { perturbationTable } from '../analysis/perturbationTable'
 import { type RecordedTables, TABLE_FORMATS, TABLE_NAMES, type TableFormat, writeTables } from '../analysis/tableFiles'
@@ -18,7 +19,10 @@ export function register(program: Command): void {
     .argument('<folder>', 'a finished trace set')
     .option('--name <text>', 'what the set is called in tables and figures; by default as its folder')
     .option('--control <folder>', 'its control: the same responses traced with permuted weights')
-    .option('--compare <folder...>', 'other trace sets, to stand beside this one')
+    .option(
+      '--compare <set...>',
+      'other trace sets to stand beside this one, of another model for instance: FOLDER or NAME=FOLDER',
+    )
     .option('--rollouts <file>', 'roll-outs of `rhythm perturb`, for Table 1')
     .option('--output <folder>', 'where tables and figures go; nothing is written without it')
     .option('--formats <list>', 'of the tables', formats, [...TABLE_FORMATS])
@@ -39,17 +43,20 @@ export function register(program: Command): void {
       if (figures && !output) throw new Error('--figures needs --output FOLDER, where they go')
       const unknown = (leaveOut as string[]).find((name) => !TABLE_NAMES.includes(name as keyof RecordedTables))
       if (unknown) throw new Error(`--leave-out ${unknown}: the tables are ${TABLE_NAMES.join(', ')}`)
+      const name = options.name ?? nameOf(folder)
+      const otherFolders = namedFolders(compare, name)
       const set = await openTraceSet(folder)
       const permuted = control ? await controlOf(set, control) : undefined
-      const others = await Promise.all((compare as string[]).map((other) => openTraceSet(other)))
+      const others: Record<string, TraceSet> = {}
+      for (const [other, from] of otherFolders) others[other] = await openTraceSet(from)
       const score = rollouts ? scorePerturbation(await rolloutsOf(set, rollouts)) : null
       const bar = progress('analysis', set.responses.length)
       const tables = await during(bar, () =>
         analyzeTraces(set.traces, {
-          name: options.name ?? nameOf(folder),
+          name,
           heads: HEADS[options.heads as keyof typeof HEADS],
           permuted: permuted?.traces,
-          others: Object.fromEntries(others.map((other) => [nameOf(other.folder), other.traces])),
+          others: Object.fromEntries(Object.entries(others).map(([other, { traces }]) => [other, traces])),
           robustness: options.robustness,
           bootstrap: { replicates: options.replicates, seed: options.seed },
           shuffles: options.shuffles,
@@ -60,6 +67,9 @@ export function register(program: Command): void {
       const perturbation = score ? perturbationTable(score) : []
       const perturbationByProblem = score?.perProblem ?? []
       print(analysisReport(tables, perturbation))
+      const sets: Record<string, TraceSet> = { [name]: set, ...others }
+      const rules = Object.entries(sets).map(([of, { judgedBy }]) => `${judgedBy} in ${of}`)
+      print(`\nWhat counts as a response's answer (rhythm traces --answers): ${rules.join(', ')}`)
       if (!output) return
       const named: RecordedTables = { ...tables, perturbation, perturbationByProblem }
       const kept = Object.fromEntries(Object.entries(named).filter(([name]) => !leaveOut.includes(name)))
@@ -81,6 +91,19 @@ async function writeFigure(figure: Figure, name: string): Promise<void> {
 const HEADS = { own: ['trace'], calibrated: ['calibrated'], both: ['trace', 'calibrated'] } as const
 
 const nameOf = (folder: string) => path.basename(path.resolve(folder))
+
+/** `NAME=FOLDER`, or `FOLDER` under its own name. Names tell sets apart in tables: two alike are refused. */
+function namedFolders(texts: readonly string[], main: string): Map<string, string> {
+  const folders = new Map<string, string>()
+  for (const text of texts) {
+    const at = existsSync(text) ? -1 : text.indexOf('=')
+    const [name, folder] = at > 0 ? [text.slice(0, at), text.slice(at + 1)] : [nameOf(text), text]
+    if (name === main || name === PERMUTED || folders.has(name))
+      throw new Error(`two sets are named '${name}': give ${folder} another name, --compare NAME=${folder}`)
+    folders.set(name, folder)
+  }
+  return folders
+}
 
 function formats(text: string): TableFormat[] {
   const list = text.split(',').map((part) => part.trim() as TableFormat)

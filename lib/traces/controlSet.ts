@@ -34,6 +34,7 @@ export async function makeControlSet(
   const base = await openTraceSet(baseFolder)
   if (base.manifest.control) throw new Error(`${baseFolder} is a control itself; name the set that it is a control of`)
   const trained = await modelOfBase(base, options)
+  onProgress?.(0, base.responses.length, 'permuting weights')
   const model = await permuteWeights(trained, seed, { signal })
   try {
     const relative = path.relative(path.resolve(folder), path.resolve(baseFolder)).split(path.sep).join('/')

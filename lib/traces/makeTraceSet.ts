@@ -192,6 +192,9 @@ export async function fillTraceSet(
     } finally {
       await release()
     }
+  } else {
+    const total = manifest.traces.length
+    filling.onProgress?.(total, total, 'already there')
   }
   const { answers = manifest.answers } = filling
   if (answers !== manifest.answers) await writeManifest(folder, { ...manifest, answers })

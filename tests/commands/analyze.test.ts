@@ -35,7 +35,16 @@ before(async () => {
 })
 
 test('analyze: the main tables beside the paper, files of all tables, every figure', () => {
-  const all = ['--control', 'control', '--compare', 'other', '--rollouts', 'rollouts.jsonl', '--output', 'results']
+  const all = [
+    '--control',
+    'control',
+    '--compare',
+    'second=other',
+    '--rollouts',
+    'rollouts.jsonl',
+    '--output',
+    'results',
+  ]
   const { status, stdout, stderr } = analyze(
     'set',
     ...all,
@@ -63,7 +72,14 @@ test('analyze: the main tables beside the paper, files of all tables, every figu
   const tables = readTables(at('results'))
   assert.equal(tables.table2.length, 8)
   assert.deepEqual([...new Set(tables.controls.map(({ set }) => set))], ['set', 'permuted weights'])
-  assert.deepEqual([...new Set(tables.sideBySide.map(({ set }) => set))], ['set', 'other'])
+  assert.deepEqual([...new Set(tables.sideBySide.map(({ set }) => set))], ['set', 'second'])
+  assert.deepEqual([...new Set(tables.differences.map((row) => row.comparedWith))], ['second', 'permuted weights'])
+  // Side by side: the two models' lifts of one claim in neighbouring lines.
+  assert.match(
+    stdout,
+    /\nset +entropy at WAAD peaks +prominence 0\.25 .*\nsecond +entropy at WAAD peaks +prominence 0\.25 /,
+  )
+  assert.match(stdout, /rhythm traces --answers\): marked in set, marked in second/)
   assert.equal(tables.traces.length, 4)
   assert.equal(tables.perturbation[0]!.paper, 0.534)
   assert.ok(!existsSync(at('results', 'peakOverlapByTrace.csv')))
@@ -78,6 +94,11 @@ test('what cannot be analysed is refused by name, before any work', () => {
     [['set', '--control', 'other'], /other is no control: make one with rhythm traces --control permuted --base set/],
     [['other', '--control', 'control'], /control is a control of other responses/],
     [['other', '--rollouts', 'rollouts.jsonl'], /rollouts\.jsonl holds roll-outs of other responses/],
+    [
+      ['set', '--compare', 'a/other', 'b/other'],
+      /two sets are named 'other': give b\/other another name, --compare NAME=/,
+    ],
+    [['set', '--compare', 'set'], /two sets are named 'set'/],
     [['set', '--figures'], /--figures needs --output/],
     [['set', '--output', 'x', '--leave-out', 'mine'], /--leave-out mine: the tables are summary, traces/],
     [['set', '--output', 'x', '--formats', 'xlsx'], /expected a list of json, csv, arrow/],
