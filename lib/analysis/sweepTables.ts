@@ -22,7 +22,7 @@ export interface SweepTableOptions {
   bootstrap?: Partial<BootstrapOptions>
 }
 
-/** An arm of a sweep. Accuracies are shares; intervals are by bootstrap over seeds, drawn within each warm-up. */
+/** An arm of a sweep. Accuracies are shares; intervals are by bootstrap over seeds (`meanOverSeeds`). */
 export interface ArmRow {
   sweep: string
   arm: string
@@ -89,7 +89,7 @@ export interface ComparisonRow {
   measure: SweepMeasure
   pairs: number
   difference: number | null
-  /** 95 % interval by bootstrap over pairs, drawn within each warm-up. Of few pairs it is too narrow: go by p. */
+  /** 95 % interval by bootstrap over pairs (`meanOverSeeds`). */
   low: number | null
   high: number | null
   /** Standard deviation of the pairs' differences. */
@@ -203,16 +203,26 @@ export function pairedDifferences(
   })
 }
 
-/** A mean with its interval by bootstrap over seeds, drawn within each warm-up: what is said holds for these warm-ups. */
+/**
+ * A mean with its interval by bootstrap over seeds, drawn within each warm-up (over all of them together where a warm-up has one seed alone): what is said
+ * holds for these warm-ups. Deviations from a warm-up's mean are widened by sqrt(n / (n - 1)) first, without which so few values give intervals that are
+ * too narrow by as much; they still are a little, so p-values go before intervals.
+ */
 export function meanOverSeeds(
   values: readonly { row: Pick<SweepRow, 'warmup'>; value: number | null }[],
   options: Partial<BootstrapOptions> = {},
 ): Estimate {
-  const known = values.filter(({ value }) => value !== null)
+  const known = values.flatMap(({ row, value }) => (value === null ? [] : [{ warmup: row.warmup, value }]))
   if (known.length === 0) return { value: null, low: null, high: null }
-  const warmups = [...new Set(known.map(({ row }) => row.warmup))]
-  const groups = warmups.map((warmup) => known.filter(({ row }) => row.warmup === warmup).map(({ value }) => [value!]))
-  return bootstrapSums(groups, ([sum]) => [sum! / known.length], options)[0]!
+  const warmups = [...new Set(known.map(({ warmup }) => warmup))]
+  const groups = warmups.map((warmup) => known.filter((one) => one.warmup === warmup).map(({ value }) => value))
+  const drawn = groups.some((group) => group.length === 1) ? [known.map(({ value }) => value)] : groups
+  const widened = drawn.map((group) => {
+    const centre = mean(group)
+    const factor = group.length > 1 ? Math.sqrt(group.length / (group.length - 1)) : 1
+    return group.map((value) => [centre + factor * (value - centre)])
+  })
+  return bootstrapSums(widened, ([sum]) => [sum! / known.length], options)[0]!
 }
 
 /** The arm that others are compared with. Throws if there is none of this name. */

@@ -5,7 +5,7 @@ import { runningPeakMean } from '../../lib/analysis/peakSmoothing'
 import { seedsNeeded, spreadInterval, visibleDifference } from '../../lib/analysis/seedPower'
 import { holm, signFlipP, smallestSignFlipP } from '../../lib/analysis/signFlips'
 import { measureOf, SWEEP_FORMAT, type SweepRecord, type SweepRow, stepsToReach } from '../../lib/analysis/sweepRow'
-import { armTable, comparisonTable, powerTable } from '../../lib/analysis/sweepTables'
+import { armTable, comparisonTable, meanOverSeeds, powerTable } from '../../lib/analysis/sweepTables'
 import { randomStream } from '../../lib/random/randomStream'
 
 const near = (actual: number | null, expected: number, tolerance = 1e-9) =>
@@ -156,9 +156,9 @@ test('arms are compared in pairs of one seed and warm-up; what is not finished o
   near(coupled!.spread, 0.01)
   near(coupled!.p, 2 / 8)
   near(coupled!.adjustedP, 2 / 8)
-  // Seeds 0 and 2 share a warm-up and are drawn among themselves, seed 1 is always there.
-  near(coupled!.low, (0.03 + 0.02 + 0.03) / 3)
-  near(coupled!.high, (0.04 + 0.02 + 0.04) / 3)
+  // One warm-up has one seed: all three are drawn together, each the lowest in 1 of 27. Deviations of 0.01 count sqrt(3/2) times.
+  near(coupled!.low, 0.03 - 0.01 * Math.sqrt(1.5))
+  near(coupled!.high, 0.03 + 0.01 * Math.sqrt(1.5))
   near(coupled!.paperDifference, 63.1 - 52.6, 1e-6)
   assert.deepEqual([random!.pairs, random!.p, random!.difference], [0, null, null])
   near(comparisonTable(record, { measure: 'area' })[0]!.difference, 0.015)
@@ -166,6 +166,27 @@ test('arms are compared in pairs of one seed and warm-up; what is not finished o
     () => comparisonTable(record, { baseline: 'grpo' }),
     /no arm of s is called 'grpo': expected one of uniform/,
   )
+})
+
+test('seeds are drawn within each warm-up: what differs between warm-ups is no part of the interval', () => {
+  const values = [0.1, 0.1, 0.1, 0.9, 0.9, 0.9].map((value, i) => ({ row: { warmup: Math.floor(i / 3) }, value }))
+  assert.deepEqual(
+    Object.values(meanOverSeeds(values)).map((v) => Number(v!.toFixed(9))),
+    [0.5, 0.5, 0.5],
+  )
+  assert.deepEqual(meanOverSeeds(values.slice(0, 1)), { value: 0.1, low: null, high: null })
+  assert.deepEqual(meanOverSeeds([]), { value: null, low: null, high: null })
+})
+
+test('intervals of eight seeds hold the true mean in about 95 % of samples', () => {
+  const stream = randomStream(8)
+  let held = 0
+  for (let time = 0; time < 400; time++) {
+    const sample = Array.from({ length: 8 }, (_, i) => ({ row: { warmup: i % 2 }, value: stream.normal() }))
+    const { low, high } = meanOverSeeds(sample, { replicates: 400, seed: time })
+    if (low! <= 0 && high! >= 0) held++
+  }
+  near(held / 400, 0.93, 0.04)
 })
 
 test('the table of arms', () => {
@@ -180,7 +201,8 @@ test('the table of arms', () => {
   near(uniform!.area, 0.35)
   // From 0.2 to 0.6 in 100 steps.
   near(uniform!.stepsToThreshold, 75)
-  assert.deepEqual([uniform!.finalLow, uniform!.finalHigh], [null, null], 'one seed a warm-up has no interval')
+  near(uniform!.finalLow, 0.5 - 0.1 * Math.SQRT2)
+  near(uniform!.finalHigh, 0.5 + 0.1 * Math.SQRT2)
   assert.equal(uniform!.paperAccuracy, 52.6)
   assert.deepEqual([coupled!.seeds, coupled!.final], [0, null])
 })
