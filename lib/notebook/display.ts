@@ -1,7 +1,7 @@
 import type { Figure, TextFigure } from '../plots/figure'
 import { staticSvg } from '../plots/staticSvg'
 import { type TableOptions, type TableSource, tableHtml, tableOf, tableText } from './table'
-import { tslabHost } from './tslabHost'
+import { type MimeBundle, tslabHost } from './tslabHost'
 
 /**
  * Shows a figure in the running cell: live Plotly, beside it the same picture as SVG, which stays in the saved notebook and
@@ -19,12 +19,16 @@ export async function show(figure: Figure | TextFigure): Promise<void> {
     console.log(`${plain} (shown in a notebook; saveFigure(figure, 'figure.svg') writes it to a file)`)
     return
   }
-  const svg = await staticSvg(figure)
-  host.display({
+  host.display(figureBundle(figure, await staticSvg(figure)))
+}
+
+/** A figure as a cell's output holds it: live, and as the picture `svg`. */
+export function figureBundle(figure: Figure, svg: string): MimeBundle {
+  return {
     'application/vnd.plotly.v1+json': light(figure) as object,
     'image/svg+xml': svg,
-    'text/plain': plain,
-  })
+    'text/plain': `figure: ${titleOf(figure)}`,
+  }
 }
 
 /** Shows HTML in the running cell; elsewhere, and in front ends without HTML, `plain`. Escape what is not yours. */
