@@ -54,6 +54,7 @@ export { type ReloadOptions, reload } from './notebook/reload'
 export { type StreamedToken, streamText, type TextStream } from './notebook/streamText'
 export { type SweepOptions, sweep } from './notebook/sweep'
 export type { TableOptions, TableSource } from './notebook/table'
+export { type WatchOptions, watchTraining } from './notebook/watchTraining'
 export * from './plots'
 export { type RandomStream, randomStream } from './random/randomStream'
 export * from './rhythm/fromAttention'
@@ -132,6 +133,7 @@ export type {
   TraceSetSampling,
 } from './traces/traceSetManifest'
 export { type EvaluationResult, evaluate } from './training/evaluation'
+export { newRunFolder } from './training/newRunFolder'
 export { ConfigError, parseConfig, readConfig } from './training/readConfig'
 export {
   isTiming,
