@@ -85,9 +85,20 @@ export function isLockHeld(holderFile: string): boolean {
   if (holder.host !== hostname()) return isRecent(holderFile)
   try {
     process.kill(holder.pid, 0)
-    return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+  return !hasEnded(holder.pid)
+}
+
+/** A process that has ended stays listed until its parent takes notice; in a container without an init, for good. */
+function hasEnded(pid: number): boolean {
+  try {
+    // The state follows the program's name, which may hold anything, in parentheses.
+    return ['Z', 'X'].includes(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)![0]!)
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return true
+    throw error
   }
 }
 

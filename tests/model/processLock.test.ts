@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isLockHeld, lockForProcess } from '../../lib/model/processLock'
 import { temporaryFolder } from '../support/temporaryFolder'
 
@@ -34,6 +36,19 @@ test('what a killed process held is free at once, though its file is still there
   await once(child, 'exit')
   assert.ok(existsSync(holderFile) && !isLockHeld(holderFile))
   await (await lock())()
+})
+
+test('a process that has ended holds nothing, even while its parent takes no notice', async () => {
+  // The shell becomes a program that never asks for its children.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  const state = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0]
+  while (state() !== 'Z') await sleep(5)
+  writeFileSync(holderFile, JSON.stringify({ pid, host: hostname(), since: 'then' }))
+  assert.ok(!isLockHeld(holderFile))
+  writeFileSync(holderFile, JSON.stringify({ pid: parent.pid, host: hostname(), since: 'then' }))
+  assert.ok(isLockHeld(holderFile))
+  parent.kill('SIGKILL')
 })
 
 test('on another machine the holder lives as long as its file is touched', async () => {
