@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobStatus, LaunchedJob, Launcher } from './launcher'
 import { entrypoint, failure, isActive, type RayJob, wantedBy } from './rayJob'
 import { type NodeResources, rayNodes, slotsOn, whyWaiting } from './rayNodes'
@@ -39,11 +40,20 @@ export async function connectRay(options: RayLauncherOptions): Promise<RayLaunch
       `${requests.address} speaks version ${version ?? '?'} of Ray's Jobs API (Ray ${ray_version ?? '?'}); expected ${OLDEST_API} or ` +
         'later, from a Ray with its dashboard (pip install "ray[default]")',
     )
-  const nodes = await rayNodes(requests)
+  const nodes = await firstNodes(requests)
   const slots = options.slots ?? slotsOn(nodes, resources)
   if (slots < 1)
     throw new RayError(`a job ${whyWaiting(nodes, resources)}, or give --slots where the cluster grows when asked`)
   return new RayLauncher(requests, { ...options, slots })
+}
+
+/** The nodes; a head that has just been started answers some seconds before it counts itself among them. */
+async function firstNodes(requests: RayRequests): Promise<NodeResources[]> {
+  for (let seconds = 0; ; seconds++) {
+    const nodes = await rayNodes(requests)
+    if (nodes.length > 0 || seconds >= 20) return nodes
+    await sleep(1000)
+  }
 }
 
 /**
@@ -67,40 +77,41 @@ export class RayLauncher implements Launcher {
     this.stopSeconds = stopSeconds
   }
 
-  /** Doing it again changes nothing while the job waits or runs; a job that ended gives way to the new one. */
+  /**
+   * Doing it again changes nothing while the job waits or runs. A job that has ended keeps its name (Ray goes on watching that name for
+   * some seconds, and would take a new job under it for the old one's death): the next one is called `…-again2`.
+   */
   async submit(job: LaunchedJob): Promise<string> {
-    const id = `rhythm-${job.id}`
-    if (!/^[A-Za-z0-9_-]+$/.test(id)) throw new RayError(`a job is called ${id}: expected letters, digits, "_" and "-"`)
+    if (!/^[A-Za-z0-9_-]+$/.test(job.id))
+      throw new RayError(`a job is called ${job.id}: expected letters, digits, "_" and "-"`)
     const nonce = randomUUID()
-    const submission = {
-      submission_id: id,
-      entrypoint: entrypoint(job),
-      entrypoint_num_cpus: job.resources.cpus,
-      entrypoint_num_gpus: job.resources.gpus,
-      runtime_env: { env_vars: { RAY_JOB_STOP_WAIT_TIME_S: String(this.stopSeconds) } },
-      metadata: {
-        nonce,
-        stop_file: job.stopFile,
-        cpus: String(job.resources.cpus),
-        gpus: String(job.resources.gpus),
-      },
-    }
-    this.stopping.delete(id)
-    const answer = await this.requests.send('POST', JOBS, submission)
-    if (answer.status === 200) return id
-    if (!/already exists/.test(answer.text)) throw this.requests.refused('POST', JOBS, answer)
-    const known = await this.job(id)
-    // The answer to our first try may have been lost on its way.
-    if (known?.metadata?.nonce === nonce) return id
-    if (known && isActive(known)) {
-      if (known.entrypoint === submission.entrypoint) return id
+    for (let again = 1; ; again++) {
+      const id = `rhythm-${job.id}${again > 1 ? `-again${again}` : ''}`
+      const answer = await this.requests.send('POST', JOBS, this.submission(id, job, nonce))
+      if (answer.status === 200) return id
+      if (!/already exists/.test(answer.text)) throw this.requests.refused('POST', JOBS, answer)
+      const known = await this.job(id)
+      // The answer to an earlier try of this very submission may have been lost on its way.
+      if (known?.metadata?.nonce === nonce) return id
+      if (!known || !isActive(known)) continue
+      if (known.entrypoint === entrypoint(job)) return id
       throw new RayError(
         `Ray at ${this.requests.address} runs another job called ${id} (${known.entrypoint}): end it first`,
       )
     }
-    if (known) await this.requests.send('DELETE', JOBS + id)
-    await this.requests.json('POST', JOBS, submission)
-    return id
+  }
+
+  private submission(id: string, job: LaunchedJob, nonce: string) {
+    const { cpus, gpus } = job.resources
+    return {
+      submission_id: id,
+      entrypoint: entrypoint(job),
+      entrypoint_num_cpus: cpus,
+      entrypoint_num_gpus: gpus,
+      // Ray's own process beside the job reads it.
+      runtime_env: { env_vars: { RAY_JOB_STOP_WAIT_TIME_S: String(this.stopSeconds) } },
+      metadata: { nonce, stop_file: job.stopFile, cpus: String(cpus), gpus: String(gpus) },
+    }
   }
 
   async status(id: string): Promise<JobStatus> {
@@ -120,7 +131,7 @@ export class RayLauncher implements Launcher {
     if (job.status === 'STOPPED') return { state: 'stopped' }
     if (job.error_type === 'JOB_SUPERVISOR_ACTOR_START_TIMEOUT') {
       const nodes = await this.nodesNow()
-      const never = slotsOn(nodes, wantedBy(job)) === 0
+      const never = nodes.length > 0 && slotsOn(nodes, wantedBy(job)) === 0
       return {
         state: never ? 'failed' : 'lost',
         message: `Ray gave up starting it: ${whyWaiting(nodes, wantedBy(job))}`,

@@ -64,7 +64,7 @@ export class RayRequests {
    * The answer, whatever its status below 500. Throws LauncherUnavailable when all tries failed, RayError where Ray asks for another
    * token.
    */
-  async send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<RayAnswer> {
+  async send(method: 'GET' | 'POST', path: string, body?: unknown): Promise<RayAnswer> {
     if (this.failed && performance.now() < this.failed.until) throw this.failed.error
     for (let tried = 1; ; tried++) {
       const result = await this.once(method, path, body).catch((error: NodeJS.ErrnoException) => error)
@@ -86,7 +86,7 @@ export class RayRequests {
   }
 
   /** The answer as a JSON object. Throws as `send` does, RayError if its status is not 200. */
-  async json<T extends object>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  async json<T extends object>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
     const answer = await this.send(method, path, body)
     if (answer.status !== 200) throw this.refused(method, path, answer)
     return this.parse<T>(answer)

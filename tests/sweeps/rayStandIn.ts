@@ -83,7 +83,6 @@ export class RayStandIn {
     if (method === 'GET' && what === 'logs') return [200, { logs: job.logs ?? '' }]
     if (method === 'GET' && !what) return [200, { error_type: null, driver_exit_code: null, message: null, ...job }]
     if (method === 'POST' && what === 'stop') return [200, { stopped: true }]
-    if (method === 'DELETE' && !/PENDING|RUNNING/.test(job.status)) return [200, { deleted: this.jobs.delete(id!) }]
     return [500, 'Traceback\nRuntimeError: not possible']
   }
 
