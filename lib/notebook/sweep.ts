@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SweepRecord } from '../analysis/sweepRow'
-import { Interrupted } from '../engine/cooperate'
+import { Interrupted, pacer } from '../engine/cooperate'
 import type { Launcher } from '../sweeps/launcher'
 import { LocalLauncher } from '../sweeps/localLauncher'
 import { planSweep } from '../sweeps/planSweep'
@@ -47,22 +49,58 @@ export async function sweep(
   options: SweepOptions,
 ): Promise<SweepRecord> {
   const { run, slots, threads, launcher, warmups, reuse, retry, signal, seeds = 3, ...written } = options
+  const folder = path.resolve(run)
+  // Before anything is awaited: an interrupt counts from here on.
+  const pause = pacer(signal)
   const display = sweepDisplay()
-  const recorded = await new SweepFolder(run).read()
+  await ending.get(folder)
+  const recorded = await new SweepFolder(folder).read()
   const where = launcher ?? new LocalLauncher(slots ?? availableParallelism())
   const plan = planSweep(parseSweep({ ...written, base, axes, seeds }), {
-    run,
+    run: folder,
     warmups,
     threads: threads ?? recorded?.threads ?? threadsOfEach(launcher ? availableParallelism() : where.slots),
   })
-  const result = await runSweep(plan, {
+  const work = runSweep(plan, {
     launcher: where,
     ...{ reuse, retry, signal },
     onUpdate: display.update,
     onEvent: display.event,
   })
+  const result = await untilInterrupted(work, pause, folder)
   if (result.state === 'stopped') throw new Interrupted(stopText(result))
-  return readSweep(run)
+  return readSweep(folder)
+}
+
+/** Sweeps whose cells were interrupted, by folder: their runs still end after the steps in progress. */
+const ending = new Map<string, Promise<void>>()
+
+/** The cell ends at once when it is interrupted; the runs follow, and the next sweep in the folder waits for that. */
+async function untilInterrupted(
+  work: Promise<SweepResult>,
+  pause: () => Promise<void>,
+  folder: string,
+): Promise<SweepResult> {
+  let over = false
+  const ended = work.then(
+    () => {},
+    () => {},
+  )
+  void ended.then(() => {
+    over = true
+    ending.delete(folder)
+  })
+  try {
+    while (!over) {
+      await Promise.race([ended, sleep(100)])
+      await pause()
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
+    if (!over) ending.set(folder, ended)
+    throw new Interrupted(`the sweep in ${folder} ends after the steps in progress: the same call goes on with it`)
+  }
+  return work
 }
 
 /** The cores shared out among so many runs. */
