@@ -28,7 +28,7 @@ export interface LearningRow {
   origin: string
   steps: number
   minutes: number
-  /** Accuracies in percent: before, after, and the bounds of the latter's 95 % interval over items. */
+  /** Shares of right responses: before, after, and the bounds of the latter's 95 % interval over items. */
   sampledBefore: number
   sampled: number
   sampledLow: number
@@ -37,7 +37,7 @@ export interface LearningRow {
   greedy: number
   greedyLow: number
   greedyHigh: number
-  /** Points of sampled accuracy gained, and those of greedy accuracy. */
+  /** Sampled accuracy after less before, and the same of greedy accuracy. */
   gain: number
   greedyGain: number
 }
@@ -50,7 +50,7 @@ export interface LearningSummaryRow {
   sampled: number
   greedyBefore: number
   greedy: number
-  /** Points of sampled accuracy: mean over seeds, lowest and highest seed. */
+  /** Of sampled accuracy: mean over seeds, lowest and highest seed. */
   gain: number
   gainLowest: number
   gainHighest: number
@@ -91,16 +91,16 @@ export function learningTable(recorded: Pick<RecordedRuns, 'runs'>): LearningRow
       const [before, after] = [points[0]!, points.at(-1)!]
       return {
         ...{ arm: label, seed, origin, steps: after.step, minutes: after.minutes },
-        sampledBefore: 100 * before.sampled.value,
-        sampled: 100 * after.sampled.value,
-        sampledLow: 100 * after.sampled.low,
-        sampledHigh: 100 * after.sampled.high,
-        greedyBefore: 100 * before.greedy.value,
-        greedy: 100 * after.greedy.value,
-        greedyLow: 100 * after.greedy.low,
-        greedyHigh: 100 * after.greedy.high,
-        gain: 100 * (after.sampled.value - before.sampled.value),
-        greedyGain: 100 * (after.greedy.value - before.greedy.value),
+        sampledBefore: before.sampled.value,
+        sampled: after.sampled.value,
+        sampledLow: after.sampled.low,
+        sampledHigh: after.sampled.high,
+        greedyBefore: before.greedy.value,
+        greedy: after.greedy.value,
+        greedyLow: after.greedy.low,
+        greedyHigh: after.greedy.high,
+        gain: after.sampled.value - before.sampled.value,
+        greedyGain: after.greedy.value - before.greedy.value,
       }
     })
 }

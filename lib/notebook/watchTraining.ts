@@ -123,7 +123,10 @@ class TrainingView {
     }
     const rollouts = await newestCredited(this.run.folder, this.rolloutsDrawn)
     if (rollouts.length > 0) this.rolloutsDrawn = rollouts[0]!.step
-    for (const [i, rollout] of rollouts.entries()) await this.responses[i]!.draw(rolloutRhythm(rollout))
+    for (const [i, rollout] of rollouts.entries()) {
+      const title = `Where does the credit of a ${rollout.correct ? 'right' : 'wrong'} response go?`
+      await this.responses[i]!.draw(rolloutRhythm(rollout, { title }))
+    }
   }
 
   private drawWords(status: RunStatus, addition?: string): void {

@@ -144,17 +144,17 @@ test('curves count from the checkpoint that the arms share; a run from it is pai
   const rows = learningTable({ runs: [run, further] })
   const [grpo, supervised] = rows
   const near = (actual: number, expected: number) => assert.ok(Math.abs(actual - expected) < 1e-9, `${actual}`)
-  near(grpo!.gain, 20)
-  near(grpo!.greedyGain, 20)
-  near(grpo!.sampledHigh, 60)
-  near(supervised!.gain, 1)
+  near(grpo!.gain, 0.2)
+  near(grpo!.greedyGain, 0.2)
+  near(grpo!.sampledHigh, 0.6)
+  near(supervised!.gain, 0.01)
   assert.equal(grpo!.minutes, supervised!.minutes)
-  // Two seeds of one arm: gains 20 and 10.
-  const second = { ...grpo!, seed: 5, sampled: 40, gain: 10 }
+  // Two seeds of one arm: gains 0.2 and 0.1.
+  const second = { ...grpo!, seed: 5, sampled: 0.4, gain: 0.1 }
   const [summary] = learningSummary([grpo!, second])
-  assert.deepEqual([summary!.seeds, summary!.gainLowest], [2, 10])
-  near(summary!.gain, 15)
-  near(summary!.sampled, 45)
+  assert.deepEqual([summary!.seeds, summary!.gainLowest], [2, 0.1])
+  near(summary!.gain, 0.15)
+  near(summary!.sampled, 0.45)
 })
 
 test('a file of another form is refused, one that is not there is none', () => {

@@ -88,10 +88,8 @@ console.log(end.state, end.step)`)
   const figures = last.filter(({ data }) => data && 'application/vnd.plotly.v1+json' in data)
   assert.equal(figures.length, first.length - 1)
   assert.ok(figures.every(({ data }) => 'image/svg+xml' in data!))
-  assert.deepEqual(figures.slice(0, 2).map(plain), [
-    'figure: Does it learn from its rewards?',
-    'figure: Where does the credit go?',
-  ])
+  assert.equal(plain(figures[0]), 'figure: Does it learn from its rewards?')
+  assert.match(plain(figures[1]), /^figure: Where does the credit of a (right|wrong) response go\?$/)
 })
 
 test('interrupting ends the watching alone; the run outlives the kernel; stop ends it with a checkpoint', async () => {
