@@ -1,6 +1,9 @@
-import { multiply } from '../engine/ops'
-import { addInPlace, applyAdam, ResourceVariable, subtractInPlace } from '../engine/resourceVariable'
+import { addToRows, sum } from '../engine/gradientOps'
+import { multiply, slice } from '../engine/ops'
+import { type AdamNumbers, applyAdam, ResourceVariable } from '../engine/resourceVariable'
 import { execute, type Tensor, tf } from '../engine/tensorflow'
+import { randomStream } from '../random/randomStream'
+import { type MomentType, momentNumbers, momentsOf, type Piece } from './adamMoments'
 
 export interface AdamWOptions {
   /** Default 0.9. */
@@ -13,6 +16,13 @@ export interface AdamWOptions {
   weightDecay?: number
   /** What decays: matrices and embeddings alone, or norms and biases as well. Default `matrices`. */
   decay?: 'matrices' | 'all'
+  /**
+   * How the moments are held. Default `float32`: 8 bytes a weight. `bf16`: 4, each rounded up or down at random after every update, which
+   * keeps them right on average where rounding to the nearest would freeze the second moment; updates are noisier and take longer.
+   */
+  state?: MomentType
+  /** Of rounding. Default 0. */
+  seed?: number
 }
 
 /** A weight and its gradient, both float32 of the same shape. */
@@ -27,28 +37,31 @@ export interface OptimizerState {
   /** Updates made. */
   updates: number
   /** `m.<name>` and `v.<name>`, one at a time. */
-  tensors: { name: string; shape: number[]; load: () => Float32Array }[]
-}
-
-interface Moments {
-  shape: number[]
-  m: ResourceVariable
-  v: ResourceVariable
+  tensors: { name: string; shape: number[]; dtype: 'F32' | 'BF16'; load: () => Float32Array }[]
 }
 
 /**
- * AdamW (Loshchilov and Hutter, 2019) with float32 state, in PyTorch's form. Weights change in place: whoever holds a tensor
- * sees the new values. One fused pass over weight, gradient and state; nothing is allocated but one tensor's update at a time.
+ * AdamW (Loshchilov and Hutter, 2019) in PyTorch's form. Weights change in place: whoever holds a tensor sees the new
+ * values. Nothing is allocated but the update of some rows at a time.
  */
 export class AdamW {
   /** Updates made. */
   updates = 0
-  private readonly moments = new Map<string, Moments>()
+  private readonly moments = new Map<string, { shape: number[]; pieces: Piece[] }>()
   private readonly options: Required<AdamWOptions>
 
   /** Throws a RangeError that names the option. */
   constructor(options: AdamWOptions = {}) {
-    this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decay: 'matrices', ...options }
+    this.options = {
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      decay: 'matrices',
+      state: 'float32',
+      seed: 0,
+      ...options,
+    }
     const { beta1, beta2, epsilon, weightDecay } = this.options
     for (const [name, value] of Object.entries({ beta1, beta2 }))
       if (!(value >= 0 && value < 1)) throw new RangeError(`AdamW: ${name} is ${value}; expected a number in [0, 1)`)
@@ -59,7 +72,7 @@ export class AdamW {
 
   /** One update with the gradients times `gradientScale` (global-norm clipping). */
   step(parameters: readonly Parameter[], learningRate: number, gradientScale = 1): void {
-    const { beta1, beta2, epsilon, weightDecay, decay } = this.options
+    const { beta1, beta2, epsilon, weightDecay, decay, state, seed } = this.options
     const t = ++this.updates
     const beta2Power = beta2 ** t
     const numbers = {
@@ -71,38 +84,35 @@ export class AdamW {
       // TensorFlow adds epsilon to the uncorrected root: corrected here, so that it means what it means in PyTorch.
       epsilon: epsilon * Math.sqrt(1 - beta2Power),
     }
+    // Seeds of rounding depend on the update alone, so that a resumed optimizer draws the same.
+    const rounding = state === 'bf16' ? randomStream(seed, t) : null
     for (const { name, weight, gradient } of parameters) {
-      const { m, v } = this.momentsOf(name, weight)
-      tf.tidy(() => {
-        const scaled = gradientScale === 1 ? gradient : multiply(gradient, tf.scalar(gradientScale))
-        if (weightDecay > 0 && (decay === 'all' || weight.rank >= 2))
-          subtractInPlace(weight, multiply(weight, tf.scalar(learningRate * weightDecay)))
-        const zeros = execute('ZerosLike', [weight])
-        const update = new ResourceVariable(zeros)
-        try {
-          zeros.dispose()
-          applyAdam(update, m, v, scaled, numbers)
-          addInPlace(weight, update.read())
-        } finally {
-          update.dispose()
-        }
-      })
+      const decays = weightDecay > 0 && (decay === 'all' || weight.rank >= 2)
+      for (const piece of this.piecesOf(name, weight)) {
+        const seeds: [number, number] = rounding ? [rounding.below(2 ** 31), rounding.below(2 ** 31)] : [0, 0]
+        tf.tidy(() => {
+          const rows = (x: Tensor) =>
+            slice(x, [piece.firstRow, ...x.shape.slice(1).map(() => 0)], [piece.rows, ...x.shape.slice(1)])
+          const own = gradientScale === 1 ? rows(gradient) : multiply(rows(gradient), tf.scalar(gradientScale))
+          const update = adamUpdate(piece, own, numbers, seeds)
+          const change = decays ? sum(update, multiply(rows(weight), tf.scalar(-learningRate * weightDecay))) : update
+          const indices = Int32Array.from({ length: piece.rows }, (_, i) => piece.firstRow + i)
+          addToRows(weight, tf.tensor1d(indices, 'int32'), change)
+        })
+      }
     }
   }
 
   state(): OptimizerState {
-    const values = (variable: ResourceVariable) => {
-      const tensor = variable.read()
-      try {
-        return tensor.dataSync() as Float32Array
-      } finally {
-        tensor.dispose()
-      }
-    }
-    const tensors = [...this.moments].flatMap(([name, { shape, m, v }]) => [
-      { name: `m.${name}`, shape, load: () => values(m) },
-      { name: `v.${name}`, shape, load: () => values(v) },
-    ])
+    const dtype = this.options.state === 'bf16' ? ('BF16' as const) : ('F32' as const)
+    const tensors = [...this.moments].flatMap(([name, { shape, pieces }]) =>
+      (['m', 'v'] as const).map((which) => ({
+        name: `${which}.${name}`,
+        shape,
+        dtype,
+        load: () => momentNumbers(pieces, which),
+      })),
+    )
     return { updates: this.updates, tensors }
   }
 
@@ -120,35 +130,45 @@ export class AdamW {
         const values = await read(`${kind}.${name}`)
         if (values.length !== weight.size)
           throw new Error(`optimizer state ${kind}.${name} has ${values.length} numbers, the weight ${weight.size}`)
-        const tensor = tf.tensor(values, weight.shape)
-        const variable = new ResourceVariable(tensor)
-        tensor.dispose()
-        return variable
+        return values
       }
-      this.moments.set(name, { shape: [...weight.shape], m: await moment('m'), v: await moment('v') })
+      const initial = { m: await moment('m'), v: await moment('v') }
+      const pieces = momentsOf(weight.shape, this.options.state, initial)
+      this.moments.set(name, { shape: [...weight.shape], pieces })
     }
   }
 
   dispose(): void {
-    for (const { m, v } of this.moments.values()) {
-      m.dispose()
-      v.dispose()
-    }
+    for (const { pieces } of this.moments.values())
+      for (const { m, v } of pieces) {
+        m.dispose()
+        v.dispose()
+      }
     this.moments.clear()
   }
 
-  private momentsOf(name: string, weight: Tensor): Moments {
+  private piecesOf(name: string, weight: Tensor): Piece[] {
     const held = this.moments.get(name)
-    if (held) return held
-    const zeros = () => {
-      const values = execute('ZerosLike', [weight])
-      const variable = new ResourceVariable(values)
-      values.dispose()
-      return variable
-    }
-    const moments = { shape: [...weight.shape], m: zeros(), v: zeros() }
-    this.moments.set(name, moments)
-    return moments
+    if (held) return held.pieces
+    const pieces = momentsOf(weight.shape, this.options.state)
+    this.moments.set(name, { shape: [...weight.shape], pieces })
+    return pieces
+  }
+}
+
+/** What Adam adds to the rows of a piece, whose moments move. */
+function adamUpdate({ m, v }: Piece, gradient: Tensor, numbers: AdamNumbers, seeds: [number, number]): Tensor {
+  const zeros = execute('ZerosLike', [gradient])
+  const update = new ResourceVariable(zeros)
+  const [first, second] = [m.open(), v.open()]
+  try {
+    zeros.dispose()
+    applyAdam(update, first, second, gradient, numbers)
+    return update.read()
+  } finally {
+    m.close(first, seeds[0])
+    v.close(second, seeds[1])
+    update.dispose()
   }
 }
 

@@ -21,6 +21,7 @@ const optimizer = z
     epsilon: atLeast0.default(1e-8),
     weightDecay: atLeast0.default(0),
     decay: z.enum(['matrices', 'all']).default('matrices'),
+    state: z.enum(['float32', 'bf16']).default('float32'),
     maxGradientNorm: positive.nullable().default(1),
   })
   .prefault({})

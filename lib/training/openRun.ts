@@ -15,10 +15,10 @@ import { ConfigError } from './readConfig'
 import { resolveTask } from './resolveTask'
 import { resumedConfig, storeConfig, storedConfig } from './runConfig'
 import type { RunFolder } from './runFolder'
-import { ItemOrder } from './runStreams'
+import { ItemOrder, runSeed } from './runStreams'
 import type { StopRequest } from './stopRequest'
 import { initialModel, ownModel } from './trainedModel'
-import type { OptimizerChoice, TrainingConfig } from './trainingConfig'
+import type { TrainingConfig } from './trainingConfig'
 import type { TrainingRun } from './trainingRun'
 import { type ResolvedStrategy, resolveStrategy } from './userModule'
 
@@ -100,7 +100,7 @@ async function begunRun(
   const state = found?.state ?? beginning(config)
   const adapters = found?.adapters ?? (config.lora ? newAdapters(model, config.lora, config.seed) : null)
   const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
-  const optimizer = newOptimizer(state.phase === 'grpo' ? config.grpo!.optimizer : config.supervised!.optimizer)
+  const optimizer = newOptimizer(config, state.phase)
   if (found) await restoreOptimizer(found.folder, optimizer, gradients.entries(), state.updates)
   const { grpo } = config
   return {
@@ -140,7 +140,7 @@ export async function enterGrpo(run: TrainingRun, folder: RunFolder): Promise<vo
   const reference = path.join(folder.folder, REFERENCE_FOLDER)
   if (state.phase !== 'grpo') {
     run.optimizer.dispose()
-    run.optimizer = newOptimizer(grpo.optimizer)
+    run.optimizer = newOptimizer(config, 'grpo')
     Object.assign(state, { phase: 'grpo', phaseStep: 0, updates: 0, nonFiniteUpdates: 0 })
   }
   if (grpo.klCoefficient === 0) return
@@ -156,8 +156,10 @@ function beginning(config: TrainingConfig): TrainerState {
   return { step: 0, phase, phaseStep: 0, updates: 0, heads: null, nonFiniteUpdates: 0, tokens: 0, best: null }
 }
 
-function newOptimizer({ beta1, beta2, epsilon, weightDecay, decay }: OptimizerChoice): AdamW {
-  return new AdamW({ beta1, beta2, epsilon, weightDecay, decay })
+function newOptimizer(config: TrainingConfig, phase: TrainerState['phase']): AdamW {
+  const { beta1, beta2, epsilon, weightDecay, decay, state } = config[phase]!.optimizer
+  const seed = runSeed(config.seed, 'rounding', Number(phase === 'grpo'))
+  return new AdamW({ beta1, beta2, epsilon, weightDecay, decay, state, seed })
 }
 
 /** The newest checkpoint that can be read. Throws if there are some and none can. */

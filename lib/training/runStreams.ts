@@ -13,6 +13,7 @@ export const purposes = {
   demonstrations: 6,
   evaluation: 7,
   lora: 8,
+  rounding: 9,
 }
 
 export type Purpose = keyof typeof purposes

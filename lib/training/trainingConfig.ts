@@ -1,6 +1,7 @@
 import type { CreditOptions } from '../credit/creditOptions'
 import type { BlockChoice, RhythmPreset } from '../credit/rhythmOptions'
 import type { LoraOptions } from '../model/lora'
+import type { MomentType } from './adamMoments'
 import type { Aggregation } from './grpoLoss'
 import type { LearningRateSchedule } from './learningRate'
 
@@ -49,6 +50,11 @@ export interface OptimizerChoice {
   epsilon: number
   weightDecay: number
   decay: 'matrices' | 'all'
+  /**
+   * Number type of the two moments: `float32` takes 8 bytes a trained weight, `bf16` 4, rounded up or down at random, which is noisier and
+   * makes an update several times slower.
+   */
+  state: MomentType
   /** Gradients are scaled down to this global norm; null: never. */
   maxGradientNorm: number | null
 }

@@ -10,7 +10,7 @@ function adamwByHand(
   weights: number[],
   gradients: number[][],
   rates: number[],
-  options: Required<Omit<AdamWOptions, 'decay'>>,
+  options: Required<Pick<AdamWOptions, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay'>>,
 ) {
   const { beta1, beta2, epsilon, weightDecay } = options
   const m = weights.map(() => 0)
