@@ -36,7 +36,6 @@ async function sweepOf(run: string, changes: Partial<SweepInput>, lines: (cell: 
         .map((line) => `${JSON.stringify(line)}\n`)
         .join(''),
     )
-    writeFileSync(join(cell, 'config.json'), readFileSync(join(cell, 'asked.json')))
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 import test from 'node:test'
@@ -147,7 +147,32 @@ test('a launcher that does not answer is asked again', { timeout: 30_000 }, asyn
   assert.ok(notes.has('scripted does not answer: the connection was refused'))
 })
 
-test('stopped by an abort, a stop file or a second word; the next command goes on', async () => {
+test('asked twice to stop, a sweep asks its runs twice: the second time they end at once', async () => {
+  const stubborn = always(running)
+  const asked: string[] = []
+  stubborn.stop = async (id) => {
+    asked.push(id)
+    if (asked.length > 2) stubborn.stopped.push(id)
+  }
+  let stop = (_reason: string) => {}
+  const words: string[] = []
+  const { reason } = await sweep(planOf('insisted'), stubborn, {
+    onStart: (given) => {
+      stop = given
+    },
+    onUpdate: ({ counts, note }) => {
+      if (counts.running === 2 && words.length === 0) words.push('first')
+      else if (note === 'stopping' && words.length === 1) words.push('second')
+      else return
+      stop(words.at(-1)!)
+    },
+  })
+  const ids = stubborn.submitted.map(({ id }) => id)
+  assert.deepEqual(asked, [...ids, ...ids])
+  assert.equal(reason, 'first')
+})
+
+test('stopped by an abort or a stop file; the next command goes on', async () => {
   const stop = new AbortController()
   const forever = always(running)
   const ended = sweep(planOf('stopped'), forever, {
@@ -171,33 +196,41 @@ test('stopped by an abort, a stop file or a second word; the next command goes o
 })
 
 test('jobs that outlived a killed sweep are followed, not started twice', async () => {
-  const outliving = always(running)
-  const stop = new AbortController()
-  // A sweep that is killed closes nothing and stops nobody.
-  outliving.stop = async () => {}
-  const killed = sweep(planOf('adopted'), outliving, { signal: stop.signal }).catch(() => {})
-  while (outliving.submitted.length < 2) await new Promise((resolve) => setTimeout(resolve, 1))
-  const jobs = join(folder, 'adopted', 'jobs')
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  const record = JSON.parse(readFileSync(join(jobs, 'strategy=uniform_seed=0.json'), 'utf8'))
-  assert.equal(record.id, outliving.submitted[0]!.id)
-
-  // The same jobs, found by another command in another folder with the same records.
-  const { cpSync } = await import('node:fs')
-  cpSync(join(folder, 'adopted'), join(folder, 'adopted-copy'), { recursive: true })
-  const next = always(running, done)
-  for (const job of outliving.submitted.slice(0, 2)) {
-    const moved = { ...job, command: job.command.map((part) => part.replace('/adopted/', '/adopted-copy/')) }
-    await next.submit(moved)
+  const plan = planOf('adopted')
+  const jobs = plan.cells.slice(0, 2).map(({ name, folder: at }) => {
+    const job = { id: `sweep-${name}-1`.replace(/[^\w-]/g, '-'), command: ['node', at], environment: {} }
+    mkdirSync(at, { recursive: true })
+    writeFileSync(join(at, 'asked.json'), '{}')
+    return {
+      name,
+      job: { ...job, resources: { cpus: 1, gpus: 0, threads: 1 }, workingDirectory: '/', logFile: '', stopFile: '' },
+    }
+  })
+  // What a killed sweep leaves behind: its jobs with the launcher, and their ids in the folder.
+  const launcher = always(running, done)
+  mkdirSync(join(plan.folder, 'jobs'), { recursive: true })
+  for (const { name, job } of jobs) {
+    await launcher.submit(job)
+    rmSync(join(job.command[1]!, 'config.json'))
+    const record = { launcher: 'scripted', id: job.id, attempt: 1, submittedAt: new Date().toISOString(), failed: null }
+    writeFileSync(join(plan.folder, 'jobs', `${name}.json`), JSON.stringify(record))
   }
-  const before = next.submitted.length
-  const { state } = await sweep(planOf('adopted-copy'), next)
+  const events: string[] = []
+  const { state } = await sweep(plan, launcher, { onEvent: (text) => events.push(text) })
   assert.equal(state, 'finished')
-  assert.equal(next.submitted.length - before, 2, 'only the two that were not begun are submitted')
-  stop.abort()
-  for (const { command } of outliving.submitted) outliving.say(command.at(-1)!, { state: 'stopped', step: 1 })
-  outliving.status = async () => ({ state: 'lost' })
-  await killed
+  assert.deepEqual(
+    names(launcher).slice(2),
+    plan.cells.slice(2).map(({ name }) => name),
+    'only those that were not begun',
+  )
+  assert.match(events.join('\n'), /strategy=uniform_seed=0: its process still runs and is followed/)
+  // Those of another launcher cannot be asked for: the run's folder and its lock decide.
+  const record = { launcher: 'ray', id: 'there', attempt: 4, submittedAt: new Date().toISOString(), failed: null }
+  const later = planOf('adopted', { seeds: [9] })
+  writeFileSync(join(plan.folder, 'jobs', `${later.cells[0]!.name}.json`), JSON.stringify(record))
+  const here = always(done)
+  assert.equal((await sweep(later, here)).state, 'finished')
+  assert.match(here.submitted[0]!.id, /-5$/)
 })
 
 test('a folder in which another process trains is left to it, until it is finished', async () => {
@@ -226,9 +259,6 @@ test('two sweeps on one folder are refused, and so are other threads and other c
 
   await sweep(plan, always(done))
   await assert.rejects(sweep(planOf('twice', {}, 2), always(done)), /begun with 1 threads .* Give --threads 1/)
-  // As a run writes it when it begins.
-  for (const { folder: at } of plan.cells)
-    writeFileSync(join(at, 'config.json'), readFileSync(join(at, 'asked.json'), 'utf8'))
   const changed = always(done)
   await assert.rejects(
     sweep(planOf('twice', { set: { 'grpo.prompts': 5 } }), changed),

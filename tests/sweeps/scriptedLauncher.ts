@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JobStatus, LaunchedJob, Launcher } from '../../lib/sweeps/launcher'
 import type { RunState } from '../../lib/training/runFolder'
@@ -26,6 +26,8 @@ export class ScriptedLauncher implements Launcher {
     const run = job.command.at(-1)!
     const attempt = Number(job.id.split('-').at(-1))
     this.submitted.push(job)
+    // As a run does when it begins.
+    cpSync(join(run, 'asked.json'), join(run, 'config.json'))
     this.jobs.set(job.id, { job, looks: [...this.scriptOf(run, attempt)] })
     this.most = Math.max(this.most, this.jobs.size)
     return job.id
