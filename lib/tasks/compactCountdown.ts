@@ -14,7 +14,7 @@ export const COMPACT_PROMPT_LENGTH = 12
 export interface CompactCountdownOptions {
   /** Number of items in each split. Default 20,000 for training, 512 for validation, 512 for the test. */
   sizes?: Partial<Record<TaskSplit, number>>
-  /** Chance that the next branch of a demonstration is a correct one, from the second branch on. Default 0.5. */
+  /** Chance that the next branch of a demonstration is drawn from the correct ones. Default 0.5. */
   correctChance?: number
   /** What a well-formed wrong answer is paid. Default 0. */
   formatReward?: number
@@ -22,7 +22,7 @@ export interface CompactCountdownOptions {
 
 /**
  * Countdown for a small model that reads characters: three numbers of 1 to 20, targets 1 to 99. The prompt is
- * ` 3 17 20=45:`, always 12 characters. A response writes a search and ends with the answer, `3+17=20,20+20=40;…>(3+17)*20`
+ * ` 3 17 20=45:`, always 12 characters. A response writes a search and ends with the answer, `17+3=20,20-20=0;17+3=20,20+20=40;>17+3+20`
  * and a line end: what follows the last `>`, up to a line end, is the answer. Prompts do not repeat within a split; in
  * validation and test neither do the numbers in another order. `demonstration(seed, i)` is a written-out search for an item of the training split.
  * Throws a RangeError on options out of range.
