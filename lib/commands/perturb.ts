@@ -55,6 +55,7 @@ function scoreLines({ top, bottom, probability, problems, paper }: PerturbationS
     `${name.padEnd(22)} ${shown(value, digits, scale)} [${shown(low, digits, scale)}, ${shown(high, digits, scale)}]   paper ${shown(own, digits, scale)}`
   return [
     `${problems} problems, 95 % intervals over problems; paper: ${paper.setting}`,
+    'Jaccard similarity of content words: those that are not among the English stop words of the package `stopword`, and numbers',
     line('Jaccard, top FAI', top, paper.top, 3),
     line('Jaccard, bottom FAI', bottom, paper.bottom, 3),
     line('Pr(top < bottom), %', probability, paper.probability, 2, 100),

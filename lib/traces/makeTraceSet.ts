@@ -39,7 +39,7 @@ export const SET_HORIZONS: readonly Horizon[] = [
 ]
 
 /** Share of the work that writing the responses is, of a set with the default batch on a CPU; for the estimate of the time left. */
-const WRITING = 0.7
+const WRITING = 0.6
 
 export interface TraceSetOptions {
   /** Problems, or where `readProblems` finds them. Default: the project's own. */

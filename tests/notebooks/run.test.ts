@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { cpSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { before } from 'node:test'
 import { analyzeTraces } from '../../lib/analysis/analyzeTraces'
@@ -11,30 +10,17 @@ import { LanguageModel } from '../../lib/model/languageModel'
 import { randomModel, saveModel } from '../../lib/model/loadModel'
 import { loadTokenizer } from '../../lib/model/loadTokenizer'
 import { randomTraces } from '../analysis/syntheticTraces'
-import { python, root } from '../kernel/kernelSession'
 import { temporaryFolder } from '../support/temporaryFolder'
+import { runNotebook } from './runNotebook'
 
 const folder = temporaryFolder()
-const [model, recorded] = [join(folder, 'model'), join(folder, 'tables')]
+const [model, recorded, second] = ['model', 'tables', 'second'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+]
 
-interface Cell {
-  outputs?: { output_type: string; data?: Record<string, unknown>; text?: string | string[] }[]
-}
-
-/** Runs a notebook as `npm run reproduce` does; its outputs. */
-function run(name: string, parameters: object) {
-  const script = join(root, 'kernels', 'execute_notebook.py')
-  const { status, stdout } = spawnSync(python, [script, join(root, 'notebooks', name), join(folder, 'out')], {
-    encoding: 'utf8',
-    env: { ...process.env, RHYTHM_PARAMETERS: JSON.stringify(parameters) },
-  })
-  assert.equal(status, 0, stdout)
-  const { cells } = JSON.parse(readFileSync(join(folder, 'out', name), 'utf8')) as { cells: Cell[] }
-  const outputs = cells.flatMap((cell) => cell.outputs ?? [])
-  const figures = outputs.filter(({ data }) => data && 'application/vnd.plotly.v1+json' in data).length
-  const tables = outputs.filter(({ data }) => String(data?.['text/html'] ?? '').includes('<table')).length
-  return { figures, tables, printed: outputs.map(({ text }) => [text ?? ''].flat().join('')).join('\n') }
-}
+const run = (name: string, parameters: object) => runNotebook(name, parameters, join(folder, 'out'))
 
 before(async () => {
   const quick = { bootstrap: { replicates: 20 }, shuffles: 5 }
@@ -43,6 +29,9 @@ before(async () => {
     recorded,
     { formats: ['json'] },
   )
+  await writeTables(await analyzeTraces(() => randomTraces(3, 4, 0.5), { ...quick, name: 'second' }), second, {
+    formats: ['json'],
+  })
   const location = await resolveModel('smollm2-135m-instruct')
   const { config, weights } = await randomModel(
     {
@@ -59,16 +48,37 @@ before(async () => {
   tiny.dispose()
 })
 
-test('notebook 02 from recorded tables: every figure, and the lifts beside the paper', () => {
-  const { figures, tables, printed } = run('02-does-planning-precede-anchoring.ipynb', { recorded })
-  assert.deepEqual([figures, tables], [6, 4])
+test('notebook 02 from recorded tables: every figure, the lifts beside the paper, a second folder side by side', () => {
+  const both = { recorded, compareWith: second }
+  const { titles, tables, texts, printed } = run('02-does-planning-precede-anchoring.ipynb', both)
+  assert.deepEqual([titles.length, tables], [6, 5])
   assert.match(printed, /headline: receiver-FAI peaks that are FAI peaks, prominence 0\.25: .* paper \+171\.5 %/)
-  assert.match(printed, /no other trace set was compared/)
+  assert.match(texts.at(-1)!, /^claim +alignment +peakMode +traces +second *\n/)
+})
+
+test('notebook 02 from nothing: a trace set of its own, its control, and a second model side by side', () => {
+  const other = join(folder, 'tiny-too')
+  cpSync(model, other, { recursive: true })
+  const live = { model, compareWith: other, problems: 2, maxNewTokens: 32, traces: join(folder, 'traces') }
+  const { titles, tables, texts } = run('02-does-planning-precede-anchoring.ipynb', live)
+  assert.deepEqual([titles.length, tables], [6, 5])
+  assert.deepEqual(readdirSync(join(folder, 'traces')).sort(), [
+    ...['notebook-02-model-2-32', 'notebook-02-model-2-32-permuted', 'notebook-02-tiny-too-2-32'],
+  ])
+  // The same model twice, so both columns are alike, and they are those of Table 2.
+  const [heading, , ...lines] = texts.at(-1)!.split('\n')
+  assert.deepEqual(heading!.trim().split(/ {2,}/), ['claim', 'alignment', 'peakMode', model, other])
+  const cells = lines.map((line) => line.trim().split(/ {2,}/))
+  assert.equal(cells.length, 8)
+  for (const [claim, , , lift, same] of cells) {
+    assert.equal(lift, same)
+    assert.ok(texts.some((text) => text.includes(`${claim}`) && text.includes(lift!)))
+  }
 })
 
 test('notebook 03: one problem live, and what is recorded', () => {
   const small = { model, recorded, maxNewTokens: 24, positions: 2, candidates: 2, tokens: 4 }
-  const { figures, tables, printed } = run('03-do-anchors-steer-what-follows.ipynb', small)
-  assert.deepEqual([figures, tables], [3, 2])
+  const { titles, tables, printed } = run('03-do-anchors-steer-what-follows.ipynb', small)
+  assert.deepEqual([titles.length, tables], [3, 2])
   assert.match(printed, /holds no Table 1 yet/)
 })

@@ -8,7 +8,7 @@ interface Cell {
   outputs?: { output_type: string; data?: Record<string, unknown>; text?: string | string[] }[]
 }
 
-/** Runs a notebook as `npm run reproduce` does, into `output`: how many figures and tables it shows, and what it prints. */
+/** Runs a notebook as `npm run reproduce` does, into `output`: how many figures and tables it shows, what it prints, and its tables as text. */
 export function runNotebook(name: string, parameters: object, output: string) {
   const script = join(root, 'kernels', 'execute_notebook.py')
   const { status, stdout } = spawnSync(python, [script, join(root, 'notebooks', name), output], {
@@ -20,7 +20,8 @@ export function runNotebook(name: string, parameters: object, output: string) {
   const outputs = cells.flatMap((cell) => cell.outputs ?? [])
   const figures = outputs.filter(({ data }) => data && 'application/vnd.plotly.v1+json' in data)
   const tables = outputs.filter(({ data }) => String(data?.['text/html'] ?? '').includes('<table'))
+  const texts = tables.map(({ data }) => [data!['text/plain'] ?? ''].flat().join(''))
   const titles = figures.map(({ data }) => [data!['text/plain'] ?? ''].flat().join('').replace('figure: ', ''))
   const printed = outputs.map(({ text }) => [text ?? ''].flat().join('')).join('\n')
-  return { titles, tables: tables.length, printed }
+  return { titles, tables: tables.length, texts, printed }
 }
