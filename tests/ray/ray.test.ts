@@ -10,7 +10,7 @@ import { connectRay } from '../../lib/sweeps/rayLauncher'
 import { readMetrics } from '../../lib/training/runFolder'
 import { isLocked } from '../../lib/training/runLock'
 import { temporaryFolder } from '../support/temporaryFolder'
-import { resultOf, tinyConfig } from '../training/tinyRun'
+import { resultOf, TASK, tinyConfig } from '../training/tinyRun'
 import { RayHead } from './rayHead'
 
 const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
@@ -28,13 +28,13 @@ after(async () => {
   await head.remove()
 })
 
-/** Waits until `there` gives something; fails after two minutes, saying for what it waited. */
+/** Waits until `there` gives something; fails after four minutes, saying for what it waited. */
 async function until<T>(what: string, there: () => T | Promise<T>): Promise<NonNullable<T>> {
-  for (const end = Date.now() + 120_000; Date.now() < end; await sleep(50)) {
+  for (const end = Date.now() + 240_000; Date.now() < end; await sleep(50)) {
     const found = await there()
     if (found) return found
   }
-  throw new Error(`waited two minutes in vain: ${what}`)
+  throw new Error(`waited four minutes in vain: ${what}`)
 }
 
 /** A job that is a script of Node's, in the test's folder. */
@@ -137,54 +137,82 @@ class SweepCommand {
 }
 
 const SWEEP = at('sweep.json')
+const HOLD = at('hold')
 const runsIn = (sweep: string) =>
   ['warmups', 'cells'].flatMap((kind) =>
     existsSync(at(sweep, kind)) ? readdirSync(at(sweep, kind)).map((name) => join(kind, name)) : [],
   )
-const stepsOf = (sweep: string, run: string) => readMetrics(at(sweep, run)).at(-1)?.step ?? 0
+
+/** The tests' task, whose processes stand still after five steps or so for as long as the file HOLD is there. */
+const heldTask = () => {
+  const text = `const { existsSync } = require('node:fs')
+    const clock = new Int32Array(new SharedArrayBuffer(4))
+    let calls = 0
+    module.exports = (options) => {
+      const task = require(${JSON.stringify(TASK)})(options)
+      const verify = (...args) => {
+        calls++
+        while (calls > 60 && existsSync(${JSON.stringify(HOLD)})) Atomics.wait(clock, 0, 0, 50)
+        return task.verify(...args)
+      }
+      return { ...task, verify }
+    }`
+  writeFileSync(at('task.cjs'), text)
+  return { module: at('task.cjs') }
+}
 
 test('a sweep on Ray that loses a job, its own command and the head ends with the bits of a local one', async () => {
   const base = tinyConfig({
+    task: heldTask(),
     supervised: { steps: 20 },
-    grpo: { steps: 60, evaluateEvery: 20, credit: { refreshEvery: 10 } },
-    checkpoints: { every: 7 },
-    rollouts: { every: 10 },
+    grpo: { steps: 20, evaluateEvery: 10, credit: { refreshEvery: 5 } },
+    checkpoints: { every: 3 },
+    rollouts: { every: 5 },
   })
   const axes = { 'grpo.credit.strategy': ['uniform', 'coupled'] }
   writeFileSync(SWEEP, JSON.stringify({ base, axes, seeds: 2, warmup: { seeds: 1 } }))
   await new SweepCommand(['--run', at('local'), '--slots', '2']).succeeds()
 
+  writeFileSync(HOLD, '')
   const onRay = () => new SweepCommand(['--run', at('ray'), '--on', 'ray', '--ray-address', head.address])
-  /** Steps made by the cells in which a process trains now. */
-  const training = () =>
-    runsIn('ray')
-      .filter((run) => run.startsWith('cells') && isLocked(at('ray', run)))
-      .map((run) => ({ run, step: stepsOf('ray', run) }))
-  const deepInACell = () => training().find(({ step }) => step >= 10 && step < 50)
+  /** The cells in which a process trains now. */
+  const training = () => runsIn('ray').filter((run) => run.startsWith('cells') && isLocked(at('ray', run)))
+  const stepOf = (run: string) => readMetrics(at('ray', run)).at(-1)?.step ?? 0
+  const twoInTheMiddle = () => {
+    const cells = training()
+    return cells.length === 2 && cells.every((run) => stepOf(run) >= 4) ? cells : null
+  }
 
   let sweep = onRay()
-  const first = await until('a cell in the middle', deepInACell)
-  const { pid } = JSON.parse(readFileSync(at('ray', first.run, 'run.lock'), 'utf8'))
-  assert.ok(readFileSync(join('/proc', String(pid), 'cmdline'), 'utf8').includes(first.run))
+  const [first] = await until('two cells are in the middle', twoInTheMiddle)
+  const { pid } = JSON.parse(readFileSync(at('ray', first!, 'run.lock'), 'utf8'))
+  assert.ok(readFileSync(join('/proc', String(pid), 'cmdline'), 'utf8').includes(first!))
   process.kill(pid, 'SIGKILL')
   await until('the sweep sees that a job was killed', () => /is gone \(ended by SIGKILL\)/.test(sweep.output))
+  await until('the job is back', () => training().includes(first!))
 
-  await until('cells train', () => training().length > 0)
   await sweep.kill()
   sweep = onRay()
-  await until('the new command follows the jobs of the old one', () => /still runs and is followed/.test(sweep.output))
+  await until(
+    'the new command follows both jobs',
+    () => sweep.output.match(/still runs and is followed/g)?.length === 2,
+  )
 
-  const second = await until('a cell in the middle', deepInACell)
+  const held = await until('both cells are in the middle again', twoInTheMiddle)
+  assert.ok(held.every((run) => stepOf(run) < 20))
   await head.kill()
-  assert.deepEqual(training(), [])
+  await until('the system has cleared the jobs away', () => training().length === 0)
   await until('the sweep says that Ray is gone', () => /ray does not answer/.test(sweep.output))
   await head.start()
+  await until(
+    'the sweep sees that both jobs are lost',
+    () => sweep.output.match(/is gone \(Ray does not/g)?.length === 2,
+  )
+  rmSync(HOLD)
   await sweep.succeeds()
-  assert.match(sweep.output, /is gone \(Ray does not know the job: its head was started anew\)/)
 
   const runs = runsIn('local')
   assert.equal(runs.length, 5)
   assert.deepEqual(runsIn('ray'), runs)
-  for (const run of runs)
-    assert.deepEqual(resultOf(at('ray', run)), resultOf(at('local', run)), `${run}; killed: ${[first, second]}`)
+  for (const run of runs) assert.deepEqual(resultOf(at('ray', run)), resultOf(at('local', run)), run)
 })
