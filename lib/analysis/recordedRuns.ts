@@ -156,8 +156,8 @@ export function recordRun(files: RunFiles, base: RunFiles['config'], options: Re
   }
 }
 
-/** The lines of recorded metrics again, as `trainingCurves` draws them, evaluations among them. */
-export function recordedMetrics(run: RecordedRun): MetricsRow[] {
+/** The lines of a run's recorded metrics again, as `trainingCurves` draws them, evaluations (avg@`samples`) among them. */
+export function recordedMetrics(run: RecordedRun, samples: number): MetricsRow[] {
   const rows = (['supervised', 'grpo'] as const).flatMap((phase): MetricsRow[] => {
     const columns = run.metrics[phase]
     if (!columns) return []
@@ -167,13 +167,20 @@ export function recordedMetrics(run: RecordedRun): MetricsRow[] {
       ...{ step, phase, phaseStep: columns.phaseStep[i]! },
     }))
   })
-  const evaluations = run.evaluations.map(({ phase, step, phaseStep, greedy, sampled }): MetricsRow => {
+  const evaluations = run.evaluations.map((evaluation): MetricsRow => {
+    const { phase, step, phaseStep, greedy, sampled, passAtK, length, truncated } = evaluation
     const bounds = (name: string, { value, low, high }: SharePoint) => ({
       [`eval/${name}`]: value,
       [`eval/${name}_low`]: low,
       [`eval/${name}_high`]: high,
     })
-    return { step, phase, phaseStep, ...bounds('greedy', greedy), ...bounds('avg', sampled) }
+    return {
+      ...{ step, phase, phaseStep },
+      ...bounds('greedy', greedy),
+      ...bounds(`avg@${samples}`, sampled),
+      ...bounds(`pass@${samples}`, passAtK),
+      ...{ 'eval/mean_length': length, 'eval/clipped_ratio': truncated },
+    }
   })
   return [...rows, ...evaluations].sort((a, b) => a.step - b.step)
 }
@@ -181,7 +188,7 @@ export function recordedMetrics(run: RecordedRun): MetricsRow[] {
 /** The evaluation in a line of metrics; null where there was none. */
 export function evaluationOf(line: MetricsRow, seconds: number): RecordedEvaluation | null {
   const names = Object.keys(line)
-  const average = names.find((name) => /^eval\/avg(@\d+)?$/.test(name))
+  const average = names.find((name) => /^eval\/avg@\d+$/.test(name))
   const passAtK = names.find((name) => /^eval\/pass@\d+$/.test(name))
   if (!average || !passAtK) return null
   const point = (name: string): SharePoint => {

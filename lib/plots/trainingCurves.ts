@@ -28,7 +28,8 @@ export function trainingCurves(metrics: readonly MetricsRow[], options: Training
   const phase = options.phase ?? metrics.at(-1)?.phase
   if (!phase) throw new Error('no metrics to draw yet: wait for the first step')
   const lines = metrics.filter((line) => line.phase === phase)
-  const made = lines.filter(({ phaseStep }) => phaseStep > 0)
+  // Others hold an evaluation alone.
+  const made = lines.filter((line) => line.phaseStep > 0 && ('loss' in line || 'reward' in line))
   const curves = thinned(made, options.points ?? 200)
   const last = Math.max(1, made.at(-1)?.phaseStep ?? 0)
   const panels = TRAINING_PANELS[phase]
@@ -75,7 +76,8 @@ const NAMES = { supervised: 'warm-up', grpo: 'GRPO' }
 const TITLES = { supervised: 'Does it learn to write searches?', grpo: 'Does it learn from its rewards?' }
 
 function progressText(phase: 'supervised' | 'grpo', step: number, made: readonly MetricsRow[]): string {
-  const seconds = made.reduce((sum, line) => sum + Number(line['timing_s/step'] ?? 0), 0)
+  // Lines may be means over several steps each.
+  const seconds = (step / made.length) * made.reduce((sum, line) => sum + Number(line['timing_s/step'] ?? 0), 0)
   return made.length === 0
     ? `${NAMES[phase]} has not begun`
     : `${step} steps of ${NAMES[phase]} in ${(seconds / 60).toFixed(1)} minutes, evaluations left out`

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { learningArms, learningSummary, learningTable, WARM_UP } from '../../lib/analysis/learningArms'
 import {
+  evaluationOf,
   type MetricsRow,
   readRecordedRuns,
   recordedMetrics,
@@ -78,7 +79,7 @@ test('metrics are thinned to means of neighbouring steps; what no figure draws g
 })
 
 test('recorded metrics are lines again, with the evaluations among them', () => {
-  const rows = recordedMetrics(run)
+  const rows = recordedMetrics(run, 8)
   assert.deepEqual(
     rows.map(({ phase, step }) => [phase, step]),
     [
@@ -91,7 +92,10 @@ test('recorded metrics are lines again, with the evaluations among them', () => 
       ['grpo', 6],
     ],
   )
-  assert.equal(rows.find((row) => row.step === 5 && row['eval/avg'] !== undefined)?.['eval/avg_high'], 0.55)
+  assert.deepEqual(
+    rows.flatMap((row) => evaluationOf(row, 0) ?? []).map(({ sampled, length }) => [sampled.value, length]),
+    run.evaluations.map(({ sampled, length }) => [sampled.value, length]),
+  )
 })
 
 test('differences name keys, whole sections where one side has none, and no path of a machine', () => {

@@ -103,7 +103,9 @@ test('accuracy in percent with its interval, from the end of warm-up on', () => 
   )
   assert.deepEqual(band?.y, [30, 50, 30, 10])
   // One evaluation alone has no band: its interval is a bar.
-  const warm = named(trainingCurves(metrics, { phase: 'supervised' }), 'avg@4').at(-1)!
+  const warmUp = trainingCurves(metrics, { phase: 'supervised' })
+  assert.deepEqual(named(warmUp, 'loss')[0]!.y, [3, 1])
+  const warm = named(warmUp, 'avg@4').at(-1)!
   assert.deepEqual(warm.y, [20])
   assert.ok(Math.abs(warm.error_y.array[0] - 10) < 1e-9)
 })
@@ -158,6 +160,18 @@ const recordedRun = (label: string, seed: number, from: string | null, shares: n
     },
     ...{ greedy: point(share + 0.2), sampled: point(share), passAtK: point(0.9), length: 5, truncated: 0 },
   })),
+})
+
+test('lines that are means over several steps, with an evaluation on a line of its own, tell the time of all steps', () => {
+  const means: MetricsRow[] = [
+    { step: 50, phase: 'grpo', phaseStep: 50, reward: 0.5, 'timing_s/step': 1 },
+    { step: 100, phase: 'grpo', phaseStep: 100, reward: 0.7, 'timing_s/step': 2 },
+    { step: 100, phase: 'grpo', phaseStep: 100, ...evaluated(0.5) },
+  ]
+  const figure = trainingCurves(means)
+  assert.match((figure.layout.title as Drawn).subtitle.text, /^100 steps of GRPO in 2\.5 minutes/)
+  assert.deepEqual(named(figure, 'reward')[0]!.y, [0.5, 0.7])
+  assert.deepEqual(named(figure, 'avg@4').at(-1)!.y, [50])
 })
 
 test('recorded runs: a thin line a seed with its intervals, a thick mean, by minutes or steps', () => {
