@@ -17,7 +17,7 @@ export function register(program: Command): void {
     .addOption(new Option('--measure <name>', 'what is compared').choices([...SWEEP_MEASURES]).default('final'))
     .option('--threshold <percent>', 'also the steps until sampled accuracy reaches this', realNumber)
     .option('--output <folder>', 'write runs.json, which holds all that tables and figures need, and the tables')
-    .option('--digits <n>', 'significant digits in the tables’ files', wholeNumber(2), 6)
+    .option('--digits <n>', 'significant digits in the files of tables', wholeNumber(2), 6)
     .option('--replicates <n>', 'of the bootstrap', wholeNumber(1), 10_000)
     .action(async (folders: string[], { baseline, measure, threshold, output, digits, replicates }) => {
       for (const folder of folders) {

@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option('--seeds <list>', "instead of the file's seeds, e.g. 0-7 or 0,3,5", seedList)
     .option('--warmup-seeds <list>', "instead of the file's seeds of the warm-up", seedList)
     .option('--set <key=value...>', 'changes to the base configuration, e.g. grpo.steps=60')
-    .option('--warmups <folder>', 'where warm-ups lie, to share them among sweeps; by default in the sweep’s folder')
+    .option('--warmups <folder>', 'where warm-ups lie, to share them among sweeps; by default in that of the sweep')
     .option('--reuse <folder...>', 'other sweeps whose finished runs count where they are the same run')
     .action(async (file: string | undefined, options) => {
       const plan = await planned(file, options)

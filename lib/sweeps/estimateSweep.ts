@@ -1,6 +1,6 @@
 import path from 'node:path'
 import type { TrainingConfig } from '../training/trainingConfig'
-import type { PlannedRun, SweepPlan } from './planSweep'
+import type { PlannedCell, PlannedRun, SweepPlan } from './planSweep'
 import { reusableRuns } from './reusableRuns'
 import { runProgress, SweepFolder } from './sweepFolder'
 import { secondsLeft, secondsPerStep } from './sweepView'
@@ -42,7 +42,9 @@ export async function estimateSweep(
     reused: reused.has(cell.run.name),
     done: cell.done || reused.has(cell.run.name),
   }))
-  const open = [...warmups, ...cells].filter(({ done }) => !done)
+  // A warm-up is made only if a cell is still to begin at it.
+  const needed = new Set(cells.flatMap(({ done, run }) => (done ? [] : [(run as PlannedCell).warmup?.name])))
+  const open = [...warmups.filter(({ run }) => needed.has(run.name)), ...cells].filter(({ done }) => !done)
   const recorded = secondsPerStep([...plan.warmups, ...plan.cells, ...(await runsOf(reuse))])
   const work = open.map(({ run, step }) => ({ kind: run.kind, steps: run.steps, step }))
   const left = secondsLeft(work, recorded, slots)

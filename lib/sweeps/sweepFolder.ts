@@ -52,7 +52,8 @@ export interface JobRecord {
   /** By which the launcher knows it; null while it is being submitted. */
   id: string | null
   attempt: number
-  submittedAt: string
+  /** When the run's folder last said how it stands, before this job: what it says later is of this job. */
+  changedBefore: string | null
   /** Why the run failed; it is begun again only when asked. */
   failed: string | null
 }

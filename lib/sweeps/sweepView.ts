@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs'
 import path from 'node:path'
 import { readMetrics } from '../training/runFolder'
-import type { PlannedRun } from './planSweep'
+import type { FollowedRun } from './followedRun'
+import type { Launcher } from './launcher'
+import type { PlannedCell, PlannedRun, SweepPlan } from './planSweep'
 
 /** How one run of a sweep stands. `waiting`: for a slot, its warm-up or a process elsewhere. */
 export type RunViewState = 'waiting' | 'running' | 'done' | 'failed' | 'stopped'
@@ -108,7 +110,42 @@ export function secondsLeft(
   return Math.max(total / slots, longest.warmup + longest.cell)
 }
 
-export function countStates(runs: readonly RunView[]): Record<RunViewState, number> {
+/** The view of runs that are followed. */
+export function viewOf(
+  plan: SweepPlan,
+  followed: readonly FollowedRun[],
+  now: { launcher: Pick<Launcher, 'name' | 'slots'>; elapsed: number; note: string | null; over: boolean },
+): SweepView {
+  const { launcher, elapsed, note, over } = now
+  const runs = followed.map(({ run, state, message }): RunView => {
+    const { steps, seconds, accuracy } = measuresOf(run.folder)
+    return {
+      kind: run.kind,
+      name: run.name,
+      arm: run.kind === 'cell' ? (run as PlannedCell).arm : run.name,
+      seed: run.config.seed,
+      state,
+      step: state === 'done' ? run.steps : Math.min(steps, run.steps),
+      steps: run.steps,
+      secondsPerStep: steps > 0 ? seconds / steps : null,
+      accuracy,
+      message,
+    }
+  })
+  const open = runs.filter(({ state }) => state === 'waiting' || state === 'running')
+  const speed = secondsPerStep(followed.map(({ run }) => run))
+  return {
+    ...{ name: plan.sweep.name, folder: plan.folder, launcher: launcher.name, slots: launcher.slots },
+    runs,
+    counts: countStates(runs),
+    elapsed,
+    left: over ? null : secondsLeft(open, speed, launcher.slots),
+    note,
+    over,
+  }
+}
+
+function countStates(runs: readonly RunView[]): Record<RunViewState, number> {
   const counts: Record<RunViewState, number> = { waiting: 0, running: 0, done: 0, failed: 0, stopped: 0 }
   for (const { state } of runs) counts[state]++
   return counts

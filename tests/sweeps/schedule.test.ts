@@ -212,7 +212,7 @@ test('jobs that outlived a killed sweep are followed, not started twice', async 
   for (const { name, job } of jobs) {
     await launcher.submit(job)
     rmSync(join(job.command[1]!, 'config.json'))
-    const record = { launcher: 'scripted', id: job.id, attempt: 1, submittedAt: new Date().toISOString(), failed: null }
+    const record = { launcher: 'scripted', id: job.id, attempt: 1, changedBefore: null, failed: null }
     writeFileSync(join(plan.folder, 'jobs', `${name}.json`), JSON.stringify(record))
   }
   const events: string[] = []
@@ -225,7 +225,7 @@ test('jobs that outlived a killed sweep are followed, not started twice', async 
   )
   assert.match(events.join('\n'), /strategy=uniform_seed=0: its process still runs and is followed/)
   // Those of another launcher cannot be asked for: the run's folder and its lock decide.
-  const record = { launcher: 'ray', id: 'there', attempt: 4, submittedAt: new Date().toISOString(), failed: null }
+  const record = { launcher: 'ray', id: 'there', attempt: 4, changedBefore: null, failed: null }
   const later = planOf('adopted', { seeds: [9] })
   writeFileSync(join(plan.folder, 'jobs', `${later.cells[0]!.name}.json`), JSON.stringify(record))
   const here = always(done)
@@ -292,5 +292,24 @@ test('finished runs of another sweep count where they are the same run', async (
   await assert.rejects(
     sweep(planOf('third'), always(done), { reuse: [join(folder, 'none')] }),
     /none holds no sweep whose runs could be used/,
+  )
+})
+
+test('a warm-up is not made where every cell that begins at it is there already', async () => {
+  const changes: Partial<SweepInput> = { base: tinyConfig(), warmup: { seeds: 2, pairing: 'alternate' } }
+  const first = new ScriptedLauncher(8, (run) => [run.includes('warmups') ? warm : done], STEPS)
+  await sweep(planOf('made', { ...changes, seeds: [0] }), first)
+  const second = new ScriptedLauncher(8, (run) => [run.includes('warmups') ? warm : done], STEPS)
+  const plan = planOf('more', changes)
+  const { state, view } = await sweep(plan, second, { reuse: [join(folder, 'made')] })
+  assert.equal(state, 'finished')
+  assert.deepEqual(names(second), [
+    plan.warmups[1]!.name,
+    'strategy=uniform_warmup=1_seed=1',
+    'strategy=coupled_warmup=1_seed=1',
+  ])
+  assert.deepEqual(
+    view.runs.map(({ message }) => message),
+    ['no cell needs it', null, 'of another sweep', 'of another sweep', null, null],
   )
 })
