@@ -9,7 +9,6 @@ interface Attribute {
 
 interface NativeBackend {
   binding: { TF_ATTR_INT: number; TF_ATTR_TYPE: number; TF_COMPLEX64: number }
-  executeSingleOutput(name: string, attributes: Attribute[], inputs: Tensor[]): Tensor
   executeMultipleOutputs(name: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[]
 }
 
@@ -53,7 +52,7 @@ export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
 
 /** Sum of tensors of one shape, in one pass. */
 export const sum = (...parts: Tensor[]): Tensor =>
-  execute('AddN', parts, { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })
+  execute('AddN', parts, type('T', 'float32'), { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })
 
 /** Sums of the columns of `x [rows, width]`: `[width]`. */
 export const sumOfRows = (x: Tensor): Tensor => tf.reshape(product(tf.ones([1, x.shape[0]!]), x), [x.shape[1]!])
@@ -66,12 +65,7 @@ export const takeRows = (x: Tensor, rows: Tensor): Tensor => tf.gather(x, rows a
 
 /** `[count, width]`: at each row the sum of those `values [n, width]` whose entry in `rows [n]` names it. */
 export const sumByRow = (values: Tensor, rows: Tensor, count: number): Tensor =>
-  execute(
-    'UnsortedSegmentSum',
-    [values, rows, tf.scalar(count, 'int32')],
-    type('Tindices', 'int32'),
-    type('Tnumsegments', 'int32'),
-  )
+  execute('UnsortedSegmentSum', [values, rows, tf.scalar(count, 'int32')])
 
 /** Adds `values [n, width]` to the rows `rows [n]` of `target [rows, width]` **in place**; no row is named twice. */
 export function addToRows(target: Tensor, rows: Tensor, values: Tensor): void {
@@ -84,12 +78,7 @@ export function addToRows(target: Tensor, rows: Tensor, values: Tensor): void {
  * probabilities less one at the chosen class, `[n, classes]`.
  */
 export const crossEntropy = (logits: Tensor, chosen: Tensor): [Tensor, Tensor] =>
-  native.executeMultipleOutputs(
-    'SparseSoftmaxCrossEntropyWithLogits',
-    [{ name: 'T', type: type('T', 'float32').type, value: type('T', 'float32').value }, type('Tlabels', 'int32')],
-    [logits, chosen],
-    2,
-  ) as [Tensor, Tensor]
+  native.executeMultipleOutputs('SparseSoftmaxCrossEntropyWithLogits', [], [logits, chosen], 2) as [Tensor, Tensor]
 
 /** Neighbouring pairs of the last axis as complex numbers, without a copy: `[..., 2n]` becomes `[..., n]`. */
 export const asComplex = (x: Tensor): Tensor => {
@@ -99,6 +88,6 @@ export const asComplex = (x: Tensor): Tensor => {
 
 /** `x [..., 2n]`, pairs read as complex numbers, times complex `factors [..., n]`: one pass turns every pair. */
 export const timesComplex = (x: Tensor, factors: Tensor): Tensor => {
-  const turned = native.executeSingleOutput('Mul', [complex('T')], [asComplex(x), factors])
-  return tf.reshape(native.executeSingleOutput('Bitcast', [complex('T'), type('type', 'float32')], [turned]), x.shape)
+  const turned = execute('Mul', [asComplex(x), factors])
+  return tf.reshape(execute('Bitcast', [turned], type('type', 'float32')), x.shape)
 }

@@ -1,6 +1,4 @@
-import { execute, executeFast, flag, type Tensor, tf, type } from './tensorflow'
-
-const index = type('Tidx', 'int32')
+import { execute, executeFast, flag, type Tensor, tf } from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
 const ONE_DNN_ROWS = 64
@@ -51,30 +49,28 @@ function constant(values: readonly number[], dtype: 'int32' | 'float32', shape?:
 export const scalar = (value: number): Tensor => constant([value], 'float32', [])
 
 /** Mean over the last axis, kept as an axis of one. */
-export const meanOfLast = (a: Tensor): Tensor =>
-  execute('Mean', [a, constant([-1], 'int32')], flag('keep_dims', true), index)
+export const meanOfLast = (a: Tensor): Tensor => execute('Mean', [a, constant([-1], 'int32')], flag('keep_dims', true))
 
 /** Sum over one axis. */
 export const sumOver = (a: Tensor, axis: number): Tensor =>
-  execute('Sum', [a, constant([axis], 'int32')], flag('keep_dims', false), index)
+  execute('Sum', [a, constant([axis], 'int32')], flag('keep_dims', false))
 
 /** Reorders the axes. */
-export const transpose = (a: Tensor, order: number[]): Tensor =>
-  execute('Transpose', [a, constant(order, 'int32')], type('Tperm', 'int32'))
+export const transpose = (a: Tensor, order: number[]): Tensor => execute('Transpose', [a, constant(order, 'int32')])
 
 /** The same numbers in another shape, without a copy. A third of the cost of tfjs's own. */
 export const reshape = (a: Tensor, shape: readonly number[]): Tensor =>
-  execute('Reshape', [a, constant(shape, 'int32')], type('Tshape', 'int32'))
+  execute('Reshape', [a, constant(shape, 'int32')])
 
 /** The part of `size` that begins at `begin`. */
 export const slice = (a: Tensor, begin: readonly number[], size: readonly number[]): Tensor =>
-  execute('Slice', [a, constant(begin, 'int32'), constant(size, 'int32')], type('Index', 'int32'))
+  execute('Slice', [a, constant(begin, 'int32'), constant(size, 'int32')])
 
 /** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. Several times faster than TensorFlow's Roll. */
 export const swapHalves = (a: Tensor): Tensor => {
   const width = a.shape[a.rank - 1]!
   const halves = reshape(a, [-1, 2, width / 2])
-  return reshape(execute('ReverseV2', [halves, constant([1], 'int32')], index), a.shape)
+  return reshape(execute('ReverseV2', [halves, constant([1], 'int32')]), a.shape)
 }
 
 /** Writes rows `values [n, width]` at `rows [n]` into `target [rows, width]` **in place**, without a copy. */
