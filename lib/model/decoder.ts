@@ -6,7 +6,6 @@ import {
   multiply,
   reshape,
   rmsNorm,
-  scalar,
   silu,
   slice,
   softmax,
@@ -186,7 +185,7 @@ export function logits(decoder: Decoder, states: tf.Tensor2D): tf.Tensor2D {
   return matMul(states, decoder.weights.head, true)
 }
 
-/** Queries (scaled by 1/√D), keys and values of each head, rotated: `[...lead, H, D]`, `[...lead, K, D]` twice. */
+/** Queries, keys (rotated, so scaled that their products are divided by √D) and values of each head: `[...lead, H, D]`, `[...lead, K, D]` twice. */
 function projectHeads(
   config: ModelConfig,
   layer: LayerWeights,
@@ -202,7 +201,7 @@ function projectHeads(
   let queriesAndKeys = some(heads, 0, H + K)
   if (layer.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, layer.queryKeyNorm, config.rmsNormEps)
   const rotated = add(multiply(queriesAndKeys, tables.cos), multiply(swapHalves(queriesAndKeys), tables.signedSin))
-  return [multiply(some(rotated, 0, H), scalar(1 / Math.sqrt(D))), some(rotated, H, K), some(heads, H + K, K)]
+  return [some(rotated, 0, H), some(rotated, H, K), some(heads, H + K, K)]
 }
 
 /** Attention probabilities of query rows `[start, start + rows)` over keys `[0, start + rows)`: `[B · H, rows, keys]`. */

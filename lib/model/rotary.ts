@@ -18,7 +18,10 @@ export function rotaryFrequencies(config: ModelConfig): Float64Array {
   })
 }
 
-/** Tables with which `x · cos + swapHalves(x) · signedSin` rotates queries and keys, each `[positions, 1, headDim]`. */
+/**
+ * Tables with which `x · cos + swapHalves(x) · signedSin` rotates queries and keys and divides both by the fourth root of headDim, so
+ * that their product is divided by √headDim; each `[positions, 1, headDim]`.
+ */
 export interface RotaryTables {
   cos: tf.Tensor3D
   signedSin: tf.Tensor3D
@@ -28,14 +31,15 @@ export interface RotaryTables {
 export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>): RotaryTables {
   const frequencies = rotaryFrequencies(config)
   const half = frequencies.length
+  const scale = config.headDim ** -0.25
   const cos = new Float32Array(positions.length * half * 2)
   const signedSin = new Float32Array(cos.length)
   for (let p = 0; p < positions.length; p++) {
     for (let i = 0; i < half; i++) {
       const angle = positions[p]! * frequencies[i]!
       const at = p * half * 2 + i
-      cos[at] = cos[at + half] = Math.cos(angle)
-      signedSin[at + half] = Math.sin(angle)
+      cos[at] = cos[at + half] = Math.cos(angle) * scale
+      signedSin[at + half] = Math.sin(angle) * scale
       signedSin[at] = -signedSin[at + half]!
     }
   }
