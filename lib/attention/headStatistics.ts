@@ -1,4 +1,4 @@
-import { batchMatMul, matMul, multiply, sumOver } from '../engine/ops'
+import { batchMatMul, matMul, multiply, reshape, slice, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import type { AttentionBlock, AttentionObserver, ForwardShape } from '../model/observer'
 import type { HeadSeries, Horizon } from '../rhythm/headSeries'
@@ -111,7 +111,7 @@ export class HeadStatistics implements AttentionObserver {
     const [batch, heads, rows, keys] = block.attention.shape
     const start = block.rowStart
     const first = this.observed.indexOf(block.layer) * heads
-    let attention: tf.Tensor = tf.reshape(block.attention, [batch * heads, rows, keys])
+    let attention: tf.Tensor = reshape(block.attention, [batch * heads, rows, keys])
     if (this.options.excludeSink) attention = this.withoutSink(attention)
     if (this.options.sentenceStarts) this.addSentences(block, attention, first)
 
@@ -187,11 +187,13 @@ export class HeadStatistics implements AttentionObserver {
       for (let s = 0; s < keys; s++) values.set([start - s, 1], s * 2)
       return tf.tensor2d(values, [keys, 2])
     })
-    const sums = matMul(tf.reshape(attention, [series * rows, keys]), distances).dataSync()
+    const sums = matMul(reshape(attention, [series * rows, keys]), distances).dataSync()
     this.eachResponseRow(series, rows, start, first, (sequence, at, i, row) => {
       sequence.lookback[at] = sums[i * 2]! + row * sums[i * 2 + 1]!
     })
-    return Float32Array.from({ length: series * rows }, (_, i) => sums[i * 2 + 1]!)
+    const ofRows = new Float32Array(series * rows)
+    for (let i = 0; i < ofRows.length; i++) ofRows[i] = sums[i * 2 + 1]!
+    return ofRows
   }
 
   /** `sum_s A[t,s] · min(t - s, W)`: W times the row's sum, less what the nearest W keys fall short of W. */
@@ -303,7 +305,7 @@ export class HeadStatistics implements AttentionObserver {
       }
       const own3d = tf.slice(attention, [b * heads, 0, 0], [heads, rows, keys])
       const byQuery = batchMatMul(tf.tile(tf.expandDims(membership(block.rowStart, rows), 0), [heads, 1, 1]), own3d)
-      const sums = matMul(tf.reshape(byQuery, [heads * count, keys]), membership(0, keys), true).dataSync()
+      const sums = matMul(reshape(byQuery, [heads * count, keys]), membership(0, keys), true).dataSync()
       const base = first * count * count
       for (let i = 0; i < sums.length; i++) into[base + i]! += sums[i]!
     }
@@ -342,7 +344,7 @@ export const headStatistics = (options: HeadStatisticsOptions): HeadStatistics =
 /** Columns `[from, to)` of `[series, rows, keys]`. */
 function columns(attention: tf.Tensor, from: number, to: number): tf.Tensor {
   const [series, rows, keys] = attention.shape as [number, number, number]
-  return from === 0 && to === keys ? attention : tf.slice(attention, [0, 0, from], [series, rows, to - from])
+  return from === 0 && to === keys ? attention : slice(attention, [0, 0, from], [series, rows, to - from])
 }
 
 function band(rows: number, width: number, weight: (row: number, column: number) => number): tf.Tensor2D {
