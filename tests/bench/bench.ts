@@ -12,6 +12,8 @@ import { WORK } from './work'
 
 interface Measurement {
   seconds: number
+  /** Processor time of all threads, which a busy machine changes less; not of a load. */
+  cpuSeconds?: number
   peakMegabytes: number
   phases?: GrpoPhases
 }
@@ -56,15 +58,15 @@ for (const { name, title, tokens, peer = true } of WORK) {
   const base = name.startsWith('statistics-') ? plain.get(name.slice(11)) : undefined
   if (base) parts.push(`${((seconds / base - 1) * 100).toFixed(1)} % over the plain pass`)
   if (withPeer) {
-    const ratio = (what: 'seconds' | 'peakMegabytes') => {
-      const sorted = pairs.map(({ own, peer }) => own[what] / peer![what]).sort((a, b) => a - b)
+    const ratio = (what: 'seconds' | 'cpuSeconds' | 'peakMegabytes') => {
+      const sorted = pairs.map(({ own, peer }) => own[what]! / peer![what]!).sort((a, b) => a - b)
       return `${median(sorted).toFixed(2)} [${sorted[0]!.toFixed(2)}, ${sorted.at(-1)!.toFixed(2)}]`
     }
     const peerSeconds = median(pairs.map(({ peer }) => peer!.seconds)).toFixed(2)
     const peerPeak = Math.round(median(pairs.map(({ peer }) => peer!.peakMegabytes)))
     parts.push(
       `PyTorch ${peerSeconds} s, ${peerPeak} MB`,
-      `ratio ${ratio('seconds')} time, ${ratio('peakMegabytes')} memory`,
+      `ratio ${ratio('seconds')} time${pairs[0]!.own.cpuSeconds === undefined ? '' : `, ${ratio('cpuSeconds')} processor time`}, ${ratio('peakMegabytes')} memory`,
     )
   }
   print(`${title}: ${parts.join(', ')}`)

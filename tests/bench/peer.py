@@ -131,16 +131,19 @@ if kind == 'load':
     start = time.perf_counter()
     pretrained()
     seconds = [time.perf_counter() - start]
+    cpu_seconds = None
 else:
     prepare, repetitions, warm_ups = works[kind]
     work = prepare()
     for _ in range(warm_ups):
         work()
     seconds = []
+    cpu_before = time.process_time()
     for _ in range(repetitions):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
+    cpu_seconds = (time.process_time() - cpu_before) / repetitions
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 median = sorted(seconds)[len(seconds) // 2]
-print(json.dumps({'name': name, 'seconds': median, 'peakMegabytes': peak, 'torch': torch.__version__}))
+print(json.dumps({'name': name, 'seconds': median, 'cpuSeconds': cpu_seconds, 'peakMegabytes': peak, 'torch': torch.__version__}))

@@ -46,6 +46,8 @@ async function decode(model: LanguageModel, batch: number): Promise<void> {
 
 interface Timing {
   seconds: number
+  /** Processor time of all threads. */
+  cpuSeconds?: number
   /** Of GRPO steps: seconds of each phase. */
   phases?: Record<GrpoVariant, PhaseSeconds>
 }
@@ -56,12 +58,14 @@ const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floo
 async function timed(work: () => Promise<unknown>, repetitions: number, warmUps = 1): Promise<Timing> {
   for (let i = 0; i < warmUps; i++) await work()
   const seconds: number[] = []
+  const before = process.cpuUsage()
   for (let i = 0; i < repetitions; i++) {
     const start = performance.now()
     await work()
     seconds.push((performance.now() - start) / 1000)
   }
-  return { seconds: median(seconds) }
+  const { user, system } = process.cpuUsage(before)
+  return { seconds: median(seconds), cpuSeconds: (user + system) / 1e6 / repetitions }
 }
 
 /** The variants of a GRPO step in turn, after one that is not counted. */
