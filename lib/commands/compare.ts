@@ -2,11 +2,12 @@ import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { writeSweepRecord } from '../analysis/sweepRecord'
 import { SWEEP_MEASURES } from '../analysis/sweepRow'
+import { sweepTables } from '../analysis/sweepTableSet'
 import { writeTables } from '../analysis/tableFiles'
 import { readSweep } from '../sweeps/readSweep'
 import { thisMachine } from './collect'
 import { print, realNumber, wholeNumber } from './shared'
-import { sweepReport, sweepTables } from './sweepReport'
+import { sweepReport } from './sweepReport'
 
 export function register(program: Command): void {
   program

@@ -1,8 +1,8 @@
-import { availableParallelism, totalmem } from 'node:os'
+import { totalmem } from 'node:os'
 import path from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { clockTime } from '../notebook/progress'
-import { threadsOfEach } from '../notebook/sweep'
+import { localSlots, threadsOfEach } from '../notebook/sweep'
 import { sweepDisplay } from '../notebook/sweepDisplay'
 import { estimateSweep, type SweepEstimate } from '../sweeps/estimateSweep'
 import type { Launcher } from '../sweeps/launcher'
@@ -26,7 +26,11 @@ export function register(program: Command): void {
       '--ray-address <url>',
       "the dashboard of Ray's head; by default RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265",
     )
-    .option('--slots <n>', 'runs at a time; by default one for each core, on Ray as many as fit', wholeNumber(1))
+    .option(
+      '--slots <n>',
+      'runs at a time; by default one for each core, one on a GPU, on Ray as many as fit',
+      wholeNumber(1),
+    )
     .option(
       '--threads <n>',
       'threads of each run, fixed once a sweep has begun; by default the cores shared out, on Ray 1',
@@ -90,7 +94,7 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
   const { run, seeds, warmupSeeds, set } = options
   const folder = new SweepFolder(run)
   const recorded = await folder.read()
-  const shared = options.on === 'ray' ? 1 : threadsOfEach(options.slots ?? availableParallelism())
+  const shared = options.on === 'ray' ? 1 : threadsOfEach(options.slots ?? localSlots())
   const threads = options.threads ?? recorded?.threads ?? shared
   if (file) {
     const known = recorded && path.resolve(run, recorded.warmupsFolder)
@@ -106,7 +110,7 @@ async function planned(file: string | undefined, options: SweepOptions): Promise
 }
 
 async function launcherOf({ on, rayAddress, slots, gpus }: SweepOptions, threads: number): Promise<Launcher> {
-  if (on === 'local') return new LocalLauncher(slots ?? availableParallelism())
+  if (on === 'local') return new LocalLauncher(slots ?? localSlots())
   const { connectRay } = await import('../sweeps/rayLauncher')
   return connectRay({ address: rayAddress, resources: { cpus: threads, gpus }, slots })
 }

@@ -1,47 +1,6 @@
 import type { SweepRecord } from '../analysis/sweepRow'
-import {
-  type ArmRow,
-  armTable,
-  type ComparisonRow,
-  comparisonTable,
-  type PowerRow,
-  powerTable,
-  type SweepTableOptions,
-} from '../analysis/sweepTables'
+import type { SweepTables } from '../analysis/sweepTableSet'
 import { tableOf, tableText } from '../notebook/table'
-
-/** The tables of a sweep, as `rhythm compare` writes them. */
-export interface SweepTables {
-  arms: ArmRow[]
-  comparisons: ComparisonRow[]
-  power: PowerRow[]
-  /** Every run with its labels in columns of their own. */
-  cells: object[]
-  /** Every evaluation of every run. */
-  curves: object[]
-}
-
-export interface SweepReportOptions extends SweepTableOptions {
-  /** Share of sampled accuracy. */
-  threshold?: number
-}
-
-export function sweepTables(record: SweepRecord, options: SweepReportOptions = {}): SweepTables {
-  return {
-    arms: armTable(record, options),
-    comparisons: comparisonTable(record, options),
-    power: powerTable(record, options),
-    cells: record.rows.map(({ evaluations, reward, labels, ...row }) => ({
-      ...row,
-      ...labels,
-      first: evaluations[0]?.sampled ?? null,
-      final: evaluations.at(-1)?.sampled ?? null,
-    })),
-    curves: record.rows.flatMap(({ arm, seed, warmup, evaluations }) =>
-      evaluations.map((evaluation) => ({ arm, seed, warmup, ...evaluation })),
-    ),
-  }
-}
 
 /** The tables as text, the paper's values beside ours: accuracies in percent, differences in points. */
 export function sweepReport(record: SweepRecord, tables: SweepTables): string {

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SweepRecord } from '../analysis/sweepRow'
 import { Interrupted, pacer } from '../engine/cooperate'
+import { deviceReport } from '../engine/tensorflow'
 import type { Launcher } from '../sweeps/launcher'
 import { LocalLauncher } from '../sweeps/localLauncher'
 import { planSweep } from '../sweeps/planSweep'
@@ -18,7 +19,7 @@ export interface SweepOptions extends Omit<SweepInput, 'base' | 'axes' | 'seeds'
   run: string
   /** Seeds of the runs, or how many. Default 3. */
   seeds?: number | number[]
-  /** Runs at a time. Default: one for each core. */
+  /** Runs at a time. Default: one for each core, one on a GPU. */
   slots?: number
   /** Threads of each run, fixed once the sweep has begun. Default: the cores shared out. */
   threads?: number
@@ -55,7 +56,7 @@ export async function sweep(
   const display = sweepDisplay()
   await ending.get(folder)
   const recorded = await new SweepFolder(folder).read()
-  const where = launcher ?? new LocalLauncher(slots ?? availableParallelism())
+  const where = launcher ?? new LocalLauncher(slots ?? localSlots())
   const plan = planSweep(parseSweep({ ...written, base, axes, seeds }), {
     run: folder,
     warmups,
@@ -102,6 +103,9 @@ async function untilInterrupted(
   }
   return work
 }
+
+/** One run for each core; a GPU is not shared unless asked. */
+export const localSlots = (): number => (deviceReport().device === 'GPU' ? 1 : availableParallelism())
 
 /** The cores shared out among so many runs. */
 export const threadsOfEach = (slots: number): number => Math.max(1, Math.floor(availableParallelism() / slots))

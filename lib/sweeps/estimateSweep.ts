@@ -12,7 +12,7 @@ export interface SweepEstimate {
   /** Seconds until all is done; null if neither recorded steps nor shapes tell. */
   seconds: number | null
   /** Where the seconds come from. */
-  source: 'recorded steps' | 'shapes and a measured matrix product' | 'nothing to do'
+  source: 'recorded steps' | 'a rough guess from shapes and a measured matrix product' | 'nothing to do'
   /** Bytes that the folder will hold more than it does now. */
   bytes: number
 }
@@ -64,7 +64,12 @@ export async function estimateSweep(
       begun: cells.filter(({ begun, done }) => begun && !done).length,
     },
     seconds,
-    source: open.length === 0 ? 'nothing to do' : guessed ? 'shapes and a measured matrix product' : 'recorded steps',
+    source:
+      open.length === 0
+        ? 'nothing to do'
+        : guessed
+          ? 'a rough guess from shapes and a measured matrix product'
+          : 'recorded steps',
     bytes: open.length === 0 ? 0 : await bytesOf(plan, open, slots),
   }
 }

@@ -49,7 +49,7 @@ test('before anything is recorded, shapes and a matrix product give an estimate;
   const estimate = await estimateSweep(plan, { slots: 2 })
   assert.deepEqual(estimate.warmups, { total: 1, done: 0 })
   assert.deepEqual(estimate.cells, { total: 4, done: 0, reused: 0, failed: 0, begun: 0 })
-  assert.equal(estimate.source, 'shapes and a measured matrix product')
+  assert.equal(estimate.source, 'a rough guess from shapes and a measured matrix product')
   assert.ok(estimate.seconds! > 0 && estimate.bytes > 0)
   assert.ok(!existsSync(plan.folder))
 })
