@@ -3,12 +3,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { before } from 'node:test'
-import { loadChatTemplate } from '../../lib/model/chatTemplate'
-import { resolveModel } from '../../lib/model/hub'
-import { LanguageModel } from '../../lib/model/languageModel'
-import { randomModel, saveModel } from '../../lib/model/loadModel'
-import { loadTokenizer } from '../../lib/model/loadTokenizer'
 import { temporaryFolder } from '../support/temporaryFolder'
+import { saveTinyModel } from '../support/tinyStoredModel'
 
 const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
 const folder = temporaryFolder()
@@ -19,37 +15,7 @@ function rhythm(...args: string[]): { status: number | null; stdout: string; std
   return { status, stdout, stderr }
 }
 
-before(async () => {
-  const location = await resolveModel('smollm2-135m-instruct')
-  const tokenizer = await loadTokenizer(location)
-  const { config, weights } = await randomModel(
-    {
-      modelType: 'llama',
-      vocabSize: 49152,
-      hiddenSize: 16,
-      intermediateSize: 24,
-      numHiddenLayers: 2,
-      numAttentionHeads: 4,
-      numKeyValueHeads: 2,
-      headDim: 4,
-      maxPositionEmbeddings: 512,
-      rmsNormEps: 1e-5,
-      ropeTheta: 10000,
-      ropeScaling: null,
-      qkvBias: false,
-      outputBias: false,
-      queryKeyNorm: false,
-      tieWordEmbeddings: true,
-      bosTokenId: 1,
-      eosTokenIds: [2],
-      padTokenId: 2,
-    },
-    { initializerRange: 0.3 },
-  )
-  const model = new LanguageModel('tiny', config, weights, tokenizer, await loadChatTemplate(location), location)
-  await saveModel(model, at('model'))
-  model.dispose()
-})
+before(() => saveTinyModel(at('model')))
 
 const traces = (output: string, ...more: string[]) => [
   'traces',

@@ -4,13 +4,9 @@ import { join } from 'node:path'
 import test, { before } from 'node:test'
 import { analyzeTraces } from '../../lib/analysis/analyzeTraces'
 import { writeTables } from '../../lib/analysis/tableFiles'
-import { loadChatTemplate } from '../../lib/model/chatTemplate'
-import { resolveModel } from '../../lib/model/hub'
-import { LanguageModel } from '../../lib/model/languageModel'
-import { randomModel, saveModel } from '../../lib/model/loadModel'
-import { loadTokenizer } from '../../lib/model/loadTokenizer'
 import { randomTraces } from '../analysis/syntheticTraces'
 import { temporaryFolder } from '../support/temporaryFolder'
+import { saveTinyModel } from '../support/tinyStoredModel'
 import { runNotebook } from './runNotebook'
 
 const folder = temporaryFolder()
@@ -32,20 +28,7 @@ before(async () => {
   await writeTables(await analyzeTraces(() => randomTraces(3, 4, 0.5), { ...quick, name: 'second' }), second, {
     formats: ['json'],
   })
-  const location = await resolveModel('smollm2-135m-instruct')
-  const { config, weights } = await randomModel(
-    {
-      ...{ modelType: 'llama', vocabSize: 49152, hiddenSize: 16, intermediateSize: 24, numHiddenLayers: 3 },
-      ...{ numAttentionHeads: 4, numKeyValueHeads: 2, headDim: 4, maxPositionEmbeddings: 512, rmsNormEps: 1e-5 },
-      ...{ ropeTheta: 10000, ropeScaling: null, qkvBias: false, outputBias: false, queryKeyNorm: false },
-      ...{ tieWordEmbeddings: true, bosTokenId: 1, eosTokenIds: [2], padTokenId: 2 },
-    },
-    { initializerRange: 0.3 },
-  )
-  const tokenizer = await loadTokenizer(location)
-  const tiny = new LanguageModel('tiny', config, weights, tokenizer, await loadChatTemplate(location), location)
-  await saveModel(tiny, model)
-  tiny.dispose()
+  await saveTinyModel(model)
 })
 
 test('notebook 02 from recorded tables: every figure, the lifts beside the paper, a second folder side by side', () => {

@@ -8,6 +8,7 @@ import { readTrace } from '../../lib/traces/traceFiles'
 import { parseTraceInput } from '../../lib/traces/traceInput'
 import { REFERENCE, readReference } from '../oracle/reference'
 import { temporaryFolder } from '../support/temporaryFolder'
+import { saveTinyModel } from '../support/tinyStoredModel'
 
 const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
 const MODEL = join(REFERENCE, 'tiny-llama')
@@ -73,7 +74,8 @@ test('trace: one bad trace does not stop the others, and shows in the exit code'
   assert.match(stdout, /1 traces made, 1 failed/)
 })
 
-test('generate: continued after a kill, the file is what an uninterrupted run writes; other settings are refused', () => {
+test('generate: continued after a kill, the file is what an uninterrupted run writes; other settings are refused', async () => {
+  await saveTinyModel(at('text-model'))
   const problems = Array.from({ length: 3 }, (_, i) => ({
     id: `p${i}`,
     context: 'Two and two.',
@@ -84,14 +86,8 @@ test('generate: continued after a kill, the file is what an uninterrupted run wr
   const generate = (output: string, ...more: string[]) =>
     rhythm(
       'generate',
-      '--problems',
-      'problems.jsonl',
-      '--output',
-      output,
-      '--max-new-tokens',
-      '5',
-      '--batch',
-      '2',
+      ...['--model', 'text-model', '--problems', 'problems.jsonl', '--output', output],
+      ...['--max-new-tokens', '5', '--batch', '2'],
       ...more,
     )
   const whole = generate('whole.jsonl')
