@@ -36,10 +36,12 @@ const signalName = (number: number) =>
 
 /**
  * The job as a line for the shell of the node that runs it. Its environment is in this line, since Ray would expand `$` in
- * `env_vars` and give them to its own process too. The cluster's token stays with Ray.
+ * `env_vars` and give them to its own process too. The cluster's token stays with Ray. A job that asks for no GPU sees none: Ray,
+ * which hands them out, would leave them all in its sight.
  */
-export function entrypoint({ command, workingDirectory, environment }: LaunchedJob): string {
-  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+export function entrypoint({ command, workingDirectory, environment, resources }: LaunchedJob): string {
+  const given = { ...(resources.gpus === 0 && { CUDA_VISIBLE_DEVICES: '' }), ...environment }
+  const variables = Object.entries(given).map(([name, value]) => `${name}=${value}`)
   const words = ['env', '-u', 'RAY_AUTH_TOKEN', ...variables, ...command]
   return `cd ${quoted(workingDirectory)} && exec ${words.map(quoted).join(' ')}`
 }

@@ -80,6 +80,10 @@ test('a job asks for its resources, and its line for the shell runs it where and
   assert.equal(environment.TF_NUM_INTRAOP_THREADS, '2')
   assert.equal(environment.KEPT, 'yes')
   assert.equal(environment.RAY_AUTH_TOKEN, undefined)
+  // Ray names its GPUs in CUDA_VISIBLE_DEVICES, and says nothing to a job that has none: that would take the first.
+  assert.equal(environment.CUDA_VISIBLE_DEVICES, undefined)
+  const without = ray.jobs.get(await launcher.submit(job({ id: 'no-gpu' })))!.entrypoint
+  assert.match(without, / CUDA_VISIBLE_DEVICES= /)
 })
 
 test('states of Ray become states of a job', async () => {
