@@ -16,6 +16,8 @@ export interface CompactCountdownOptions {
   sizes?: Partial<Record<TaskSplit, number>>
   /** Chance that the next branch of a demonstration is drawn from the correct ones. Default 0.5. */
   correctChance?: number
+  /** Only items whose target at least so many branches reach, as the search writes them. Default 1: all that can be solved. */
+  leastWays?: number
   /** What a well-formed wrong answer is paid. Default 0. */
   formatReward?: number
 }
@@ -29,16 +31,20 @@ export interface CompactCountdownOptions {
  */
 export function compactCountdown(options: CompactCountdownOptions = {}): Required<Task<CountdownItem>> {
   const sizes = { ...countdownSizes, ...options.sizes }
-  const { correctChance = 0.5, formatReward = 0 } = options
+  const { correctChance = 0.5, leastWays = 1, formatReward = 0 } = options
   if (!(correctChance > 0 && correctChance <= 1))
     throw new RangeError(`invalid correctChance ${correctChance}: expected a number above 0, at most 1`)
+  if (!(Number.isInteger(leastWays) && leastWays >= 1 && leastWays <= 6))
+    throw new RangeError(`invalid leastWays ${leastWays}: expected a whole number from 1 to 6`)
   checkFormatReward(formatReward)
   for (const [split, size] of Object.entries(sizes)) {
-    const most = numberOfPrompts(checkSplit(split))
+    const most = promptsOf(checkSplit(split), leastWays).length
     if (!(Number.isInteger(size) && size >= 1 && size <= most))
-      throw new RangeError(`invalid sizes.${split} ${size}: expected a whole number from 1 to ${most}`)
+      throw new RangeError(
+        `invalid sizes.${split} ${size}: expected a whole number from 1 to ${most}, the prompts there are with leastWays ${leastWays}`,
+      )
   }
-  const items = (split: TaskSplit, seed: number) => shuffledItems(checkSplit(split), seed, sizes[split])
+  const items = (split: TaskSplit, seed: number) => shuffledItems(checkSplit(split), leastWays, seed, sizes[split])
   return {
     name: 'countdown-compact',
     items,
@@ -64,29 +70,34 @@ function compactAnswer(response: string): string | null {
 }
 
 /** Prompts of a split: numbers in every order in training, in one order elsewhere. */
-function promptsOf(split: TaskSplit): CountdownItem[] {
-  if (split !== 'train') return [...compactKeys(split)]
-  return compactKeys(split).flatMap(({ nums, target }) => arrangements(nums).map((order) => ({ nums: order, target })))
+function promptsOf(split: TaskSplit, leastWays: number): CountdownItem[] {
+  const name = `${split} ${leastWays}`
+  const known = prompts.get(name)
+  if (known) return known
+  const keys = compactKeys(split, leastWays)
+  const made =
+    split === 'train'
+      ? keys.flatMap(({ nums, target }) => arrangements(nums).map((order) => ({ nums: order, target })))
+      : keys
+  prompts.set(name, made)
+  return made
 }
 
-const numberOfPrompts = (split: TaskSplit): number => {
-  prompts[split] ??= promptsOf(split)
-  return prompts[split].length
-}
-const prompts: Partial<Record<TaskSplit, CountdownItem[]>> = {}
-const shuffled: { split?: TaskSplit; seed?: number; order?: number[] }[] = []
+const prompts = new Map<string, CountdownItem[]>()
+const shuffled: { split: TaskSplit; leastWays: number; seed: number; order: number[] }[] = []
 
 /** The split in the seed's order. The last few orders are kept, since a demonstration asks for one item at a time. */
-function shuffledItems(split: TaskSplit, seed: number, size: number): TaskItems<CountdownItem> {
-  let known = shuffled.find((entry) => entry.split === split && entry.seed === seed)
+function shuffledItems(split: TaskSplit, leastWays: number, seed: number, size: number): TaskItems<CountdownItem> {
+  const all = promptsOf(split, leastWays)
+  let known = shuffled.find((kept) => kept.split === split && kept.leastWays === leastWays && kept.seed === seed)
   if (!known) {
-    known = { split, seed, order: itemStream(split, seed, 0).permutation(numberOfPrompts(split)) }
+    known = { split, leastWays, seed, order: itemStream(split, seed, 0).permutation(all.length) }
     shuffled.unshift(known)
     shuffled.length = Math.min(shuffled.length, 4)
   }
   const { order } = known
   return lazyItems(size, (i) => {
-    const { nums, target } = prompts[split]![order![i]!]!
+    const { nums, target } = all[order[i]!]!
     if (split === 'train') return { nums: [...nums], target }
     const choices = arrangements(nums)
     return { nums: choices[itemStream(split, seed, i, 2).below(choices.length)]!, target }

@@ -68,38 +68,39 @@ function needsBrackets(sign: string, outer: string, isLeft: boolean): boolean {
   return isSum && outer === '-' && !isLeft
 }
 
-/** What can be asked in the compact form, by split: numbers in ascending order and target, each once. */
-export function compactKeys(split: TaskSplit): readonly CountdownItem[] {
+/** Share of test and of validation among what can be asked: enough for 512 items of each where three ways are required. */
+const HELD_OUT = 0.1
+
+/**
+ * What can be asked in the compact form, by split: numbers in ascending order and target, each once, where at least `leastWays`
+ * branches reach the target.
+ */
+export function compactKeys(split: TaskSplit, leastWays: number): CountdownItem[] {
   keys ??= enumerate()
-  return keys[split]
+  return keys[split].filter(({ ways }) => ways >= leastWays).map(({ item }) => item)
 }
 
-let keys: Record<TaskSplit, CountdownItem[]> | undefined
+interface Key {
+  item: CountdownItem
+  ways: number
+}
 
-function enumerate(): Record<TaskSplit, CountdownItem[]> {
-  const found: Record<TaskSplit, CountdownItem[]> = { train: [], validation: [], test: [] }
+let keys: Record<TaskSplit, Key[]> | undefined
+
+function enumerate(): Record<TaskSplit, Key[]> {
+  const found: Record<TaskSplit, Key[]> = { train: [], validation: [], test: [] }
   for (let a = 1; a <= LARGEST_NUMBER; a++)
     for (let b = a; b <= LARGEST_NUMBER; b++)
       for (let c = b; c <= LARGEST_NUMBER; c++) {
         const nums = [a, b, c]
-        const targets = new Set(reachable(nums))
-        for (const target of [...targets].sort((x, y) => x - y)) {
+        const ways = new Map<number, number>()
+        for (const { value } of branchesOf(nums)) if (value > 0) ways.set(value, (ways.get(value) ?? 0) + 1)
+        for (const [target, count] of [...ways].sort(([x], [y]) => x - y)) {
           const item = { nums, target }
-          found[splitOf(item)].push(item)
+          found[splitOf(item, HELD_OUT)].push({ item, ways: count })
         }
       }
   return found
-}
-
-function* reachable(nums: readonly number[]): Generator<number> {
-  for (const [i, j, k] of orders)
-    for (const sign of '+-*/') {
-      const inner = combine(nums[i]!, sign, nums[j]!)
-      if (inner === null) continue
-      for (const outer of '+-*/')
-        for (const value of [combine(inner, outer, nums[k]!), combine(nums[k]!, outer, inner)])
-          if (value !== null && value > 0) yield value
-    }
 }
 
 /** The different orders of three numbers. */

@@ -25,16 +25,17 @@ export function itemStream(split: TaskSplit, seed: number, index: number, ...key
 
 /**
  * The split in which an item may appear, whatever the seed: decided by a hash of its target and its numbers in ascending
- * order, so that no seeds and no order of the numbers bring an item into two splits. 90 % train, 5 % validation, 5 % test.
+ * order, so that no seeds and no order of the numbers bring an item into two splits. `heldOut` is the share of test and that of
+ * validation: 90 % train, 5 % validation, 5 % test by default.
  */
-export function splitOf({ nums, target }: CountdownItem): TaskSplit {
+export function splitOf({ nums, target }: CountdownItem, heldOut = 0.05): TaskSplit {
   const sorted = [...nums].sort((a, b) => a - b)
   let hash = 0x811c9dc5
   for (const value of [...sorted, -target]) hash = Math.imul(hash ^ (hash >>> 15) ^ value, 0x9e3779b1)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   const share = ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32
-  return share < 0.05 ? 'test' : share < 0.1 ? 'validation' : 'train'
+  return share < heldOut ? 'test' : share < 2 * heldOut ? 'validation' : 'train'
 }
 
 /** Ranges from which items are drawn. */
