@@ -60,15 +60,12 @@ const UPPER_MANTISSA = 0x007fff80
 
 /**
  * Float32 numbers rounded to those of bfloat16, up or down at random, so that each is right on average: a number between two
- * neighbours becomes the farther one of its distance's share of the time. The same seed, a whole number below 2³¹, gives the same bits.
+ * neighbours becomes the farther one of its distance's share of the time. Any two are rounded independently of each other. The same
+ * seed, a whole number below 2³¹, gives the same bits.
  */
 export function roundStochastically(x: Tensor, seed: number): Tensor {
   return tf.tidy(() => {
-    const random = backend.executeSingleOutput(
-      'StatelessRandomUniformFullInt',
-      [type('dtype', 'int32'), type('T', 'int32'), type('Tseed', 'int32')],
-      [tf.tensor1d(x.shape, 'int32'), tf.tensor1d([seed, 0], 'int32')],
-    )
+    const random = randomBits(x.shape, seed)
     // Of each number its power of two, with its sign; then the same with 16 random bits behind it: their difference, moved by the
     // 7 bits that are kept, is uniform between zero and the distance of two neighbours, and adding it is exact.
     const power = bitwise('BitwiseAnd', bits(x), SIGN_AND_EXPONENT)
@@ -78,9 +75,25 @@ export function roundStochastically(x: Tensor, seed: number): Tensor {
   })
 }
 
+/**
+ * 32 random bits for each number of a shape. Those of a matrix are one of each row combined with one of each column by exclusive or,
+ * any two independent: drawing them all would take ten times as long as all the rest.
+ */
+function randomBits(shape: readonly number[], seed: number): Tensor {
+  const draw = (size: number[], stream: number) =>
+    backend.executeSingleOutput(
+      'StatelessRandomUniformFullInt',
+      [type('dtype', 'int32'), type('T', 'int32'), type('Tseed', 'int32')],
+      [tf.tensor1d(size, 'int32'), tf.tensor1d([seed, stream], 'int32')],
+    )
+  if (shape.length < 2) return draw([...shape], 0)
+  const [rows, ...rest] = shape as [number, ...number[]]
+  return bitwise('BitwiseXor', draw([rows, ...rest.map(() => 1)], 0), draw([1, ...rest], 1))
+}
+
 const bits = (x: Tensor): Tensor => execute('Bitcast', [x], type('type', 'int32'))
 const floats = (x: Tensor): Tensor =>
   backend.executeSingleOutput('Bitcast', [type('T', 'int32'), type('type', 'float32')], [x])
 // No additions: a GPU has none for 32-bit integers.
-const bitwise = (op: 'BitwiseAnd' | 'BitwiseOr', x: Tensor, y: Tensor | number): Tensor =>
+const bitwise = (op: 'BitwiseAnd' | 'BitwiseOr' | 'BitwiseXor', x: Tensor, y: Tensor | number): Tensor =>
   backend.executeSingleOutput(op, [type('T', 'int32')], [x, typeof y === 'number' ? tf.scalar(y, 'int32') : y])

@@ -25,7 +25,7 @@ interface Moment {
 }
 
 /** Numbers of one piece: what fits a processor's cache, or is worth an op's start on a GPU. */
-const pieceNumbers = () => (deviceReport().device === 'GPU' ? 2 ** 24 : 2 ** 20)
+const pieceNumbers = () => (deviceReport().device === 'GPU' ? 2 ** 24 : 2 ** 18)
 
 /** The moments of one weight, by rows; zero, or `initial`. Whoever makes them disposes of them. */
 export function momentsOf(

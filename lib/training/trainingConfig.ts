@@ -52,7 +52,7 @@ export interface OptimizerChoice {
   decay: 'matrices' | 'all'
   /**
    * Number type of the two moments: `float32` takes 8 bytes a trained weight, `bf16` 4, rounded up or down at random, which is noisier and
-   * makes an update several times slower.
+   * makes an update about five times as slow on a CPU.
    */
   state: MomentType
   /** Gradients are scaled down to this global norm; null: never. */
