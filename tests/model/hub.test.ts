@@ -115,12 +115,15 @@ describe('a download', () => {
   test('keeps what arrived when it gives up, and a later call goes on from there at the same commit', async () => {
     await serve(FILES())
     hub.faults.breakAfter['model.safetensors'] = [100_000, 100_000, 100_000, 100_000]
-    await assert.rejects(
-      resolveModel('owner/tiny', options()),
-      /owner\/tiny from .*: model.safetensors broke off at 400000 of 1000000 bytes .*run it again to go on/,
-    )
+    const failure = await resolveModel('owner/tiny', options()).catch((error: Error) => error.message)
     const folder = path.join(modelsFolder, 'owner--tiny')
-    assert.equal(statSync(path.join(folder, 'model.safetensors.partial')).size, 400_000)
+    // What a broken connection had sent last does not always arrive.
+    const kept = statSync(path.join(folder, 'model.safetensors.partial')).size
+    assert.ok(kept > 0 && kept <= 400_000, `${kept}`)
+    assert.match(
+      `${failure}`,
+      new RegExp(`owner/tiny from .*: model.safetensors broke off at ${kept} of 1000000 bytes .*run it again to go on`),
+    )
     assert.equal(manifest(folder).complete, false)
     const tokenizerDownloads = hub.downloadsOf('tokenizer.json').length
     const asked = hub.requests.length
@@ -128,7 +131,7 @@ describe('a download', () => {
     assert.ok(readFileSync(path.join(folder, 'model.safetensors')).equals(WEIGHTS))
     assert.equal(hub.downloadsOf('tokenizer.json').length, tokenizerDownloads)
     assert.ok(hub.requests.slice(asked).every(({ path: at }) => !at.startsWith('/api/')))
-    assert.equal(hub.requests.at(-1)?.range, 'bytes=400000-')
+    assert.equal(hub.requests.at(-1)?.range, `bytes=${kept}-`)
     assert.ok(!existsSync(path.join(folder, 'model.safetensors.partial')))
   })
 
