@@ -256,7 +256,10 @@ for (const { name, ids, config } of SMALL)
     })
 
     test('GGUF: what is saved as tokenizer.json has what the reference library refuses to be without', () => {
-      const metadata = { ...asGgufMetadata(json, name, { bos: 0, ...ids }), 'tokenizer.ggml.add_bos_token': true }
+      const metadata: GgufMetadata = {
+        ...asGgufMetadata(json, name, { bos: 0, ...ids }),
+        'tokenizer.ggml.add_bos_token': true,
+      }
       const { decoder, post_processor } = tokenizerFromGguf(metadata, name).tokenizerJson
       assert.deepEqual(Object.keys(decoder).sort(), ['add_prefix_space', 'trim_offsets', 'type', 'use_regex'])
       const bos = ids.bos ?? 0
