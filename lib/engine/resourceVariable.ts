@@ -96,17 +96,11 @@ export function applyAdam(
   })
 }
 
-const inPlace = (op: string) => (target: Tensor, values: Tensor) => {
+/** `target += values` **in place**: every alias of `target` sees it. */
+export function addInPlace(target: Tensor, values: Tensor): void {
   tf.tidy(() => {
     const row = (x: Tensor) => reshape(x, [1, x.size])
     // The op returns an alias of its first input.
-    execute(op, [row(target), tf.tensor1d([0], 'int32'), row(values)])
+    execute('InplaceAdd', [row(target), tf.tensor1d([0], 'int32'), row(values)])
   })
 }
-
-/** `target = values` **in place**: every alias of `target` sees it. */
-export const assignInPlace = inPlace('InplaceUpdate')
-/** `target += values` **in place**. */
-export const addInPlace = inPlace('InplaceAdd')
-/** `target -= values` **in place**. */
-export const subtractInPlace = inPlace('InplaceSub')
