@@ -31,6 +31,9 @@ const SHADES = [
   { above: Number.NEGATIVE_INFINITY, fill: '#9ecae9', text: '#222222' },
 ] as const
 
+/** The fill of a gamma, and the colour of text on it. */
+export const gammaShade = (gamma: number) => SHADES.find(({ above }) => gamma > above)!
+
 /**
  * Where the credit of one response went: its text, each token on a bar as high as its gamma and coloured by it, and below on
  * the same token axis WAAD, FAI and entropy, from which the gamma came. Throws on a response that was given no credit.
@@ -46,7 +49,7 @@ export function rolloutRhythm(rollout: PlottedRollout, options: RolloutRhythmOpt
   const shown = options.range ?? [0, Math.min(tokens.length, 80)]
   const texts = tokens.map((token) => visibleToken(token, 14))
   const long = texts.some((text) => Array.from(text).length > 2)
-  const looks = gamma.map((value) => SHADES.find(({ above }) => value > above)!)
+  const looks = gamma.map(gammaShade)
   const highest = Math.max(1.5, ...gamma)
   const bars = {
     type: 'bar',
