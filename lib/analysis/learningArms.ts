@@ -16,9 +16,10 @@ export interface LearningPoint {
 /** Warm-up, or what was done from the checkpoint at its end on, with one seed. */
 export interface LearningArm {
   label: string
-  seed: number
   /** The run whose warm-up it goes on from: arms of one origin are compared as a pair. */
   origin: string
+  /** That run's seed; the arm's own where the run was not recorded. */
+  seed: number
   points: LearningPoint[]
 }
 
@@ -59,14 +60,15 @@ export interface LearningSummaryRow {
 /** The curves of recorded runs. A run of warm-up and GRPO gives two arms, which share the evaluation between them. */
 export function learningArms({ runs }: Pick<RecordedRuns, 'runs'>): LearningArm[] {
   return runs.flatMap((run) => {
+    const origin = run.from?.split('/')[0] ?? run.name
     const arm = (
       label: string,
       evaluations: readonly RecordedEvaluation[],
       zero: { step: number; seconds: number },
     ) => ({
       label,
-      seed: run.seed,
-      origin: run.from?.split('/')[0] ?? run.name,
+      origin,
+      seed: runs.find(({ name }) => name === origin)?.seed ?? run.seed,
       points: evaluations.map(({ step, seconds, greedy, sampled, passAtK }) => ({
         ...{ step: step - zero.step, minutes: (seconds - zero.seconds) / 60 },
         ...{ greedy, sampled, passAtK },

@@ -267,9 +267,9 @@ export function withoutPlaces(config: RunFiles['config']): RunFiles['config'] {
 const shortPath = (from: string) =>
   /[^/]+\/checkpoints\/step-\d+$/.exec(from)?.[0] ?? from.split('/').slice(-2).join('/')
 
-/** Keys whose values differ, at the deepest level at which both sides have objects. */
+/** Keys whose values differ, at the deepest level at which both sides have objects with a key in common. */
 function differencesOf(base: unknown, config: unknown, at = ''): Record<string, unknown> {
-  if (isObject(base) && isObject(config)) {
+  if (isObject(base) && isObject(config) && (at === '' || Object.keys(base).some((key) => key in config))) {
     const keys = [...new Set([...Object.keys(base), ...Object.keys(config)])]
     return Object.assign({}, ...keys.map((key) => differencesOf(base[key], config[key], at ? `${at}.${key}` : key)))
   }

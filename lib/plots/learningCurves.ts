@@ -22,7 +22,8 @@ export function learningCurves(
   options: LearningCurvesOptions = {},
 ): Figure {
   const { x = 'minutes' } = options
-  const arms = learningArms(recorded)
+  // Warm-up that was evaluated at its end alone is the first point of the other arms.
+  const arms = learningArms(recorded).filter(({ label, points }) => label !== WARM_UP || points.length > 1)
   if (arms.length === 0) throw new Error('no runs to draw: give what rhythm collect wrote')
   const labels = [...new Set(arms.map(({ label }) => label))]
   const others = labels.filter((label) => label !== WARM_UP)

@@ -103,7 +103,7 @@ test('differences name keys, whole sections where one side has none, and no path
   const other = recordRun({ name: 'b', config: further, state, metrics: metrics.slice(0, 4) }, config)
   assert.equal(other.label, 'further supervised training')
   assert.equal(other.from, 'a/checkpoints/step-4')
-  assert.deepEqual(other.differences, { 'model.hiddenSize': null, 'model.from': 'a/checkpoints/step-4', grpo: null })
+  assert.deepEqual(other.differences, { model: { from: 'a/checkpoints/step-4' }, grpo: null })
   const uniform = { ...config, grpo: { credit: { strategy: 'uniform' } }, hashes: { task: 'abc' } }
   const third = recordRun({ name: 'c', config: uniform, state, metrics }, config, { label: 'mine' })
   assert.deepEqual([third.label, third.differences], ['mine', { 'grpo.credit.strategy': 'uniform' }])
@@ -113,7 +113,7 @@ test('differences name keys, whole sections where one side has none, and no path
 test('curves count from the checkpoint that the arms share; a run from it is paired with its origin', () => {
   const further = recordRun(
     {
-      ...{ name: 'b', state, config: { ...config, seed: 4, model: { from: '../a/checkpoints/step-4' }, grpo: null } },
+      ...{ name: 'b', state, config: { ...config, seed: 104, model: { from: '../a/checkpoints/step-4' }, grpo: null } },
       metrics: [
         { step: 0, phase: 'supervised', phaseStep: 0, ...evaluated(0.4, 0.3) },
         { step: 1, phase: 'supervised', phaseStep: 1, 'timing_s/step': 120, ...evaluated(0.42, 0.31) },
@@ -144,6 +144,11 @@ test('curves count from the checkpoint that the arms share; a run from it is pai
         ],
       ],
     ],
+  )
+  assert.deepEqual(
+    arms.map(({ seed }) => seed),
+    [4, 4, 4],
+    "the origin's seed",
   )
   const rows = learningTable({ runs: [run, further] })
   const [grpo, supervised] = rows
