@@ -7,11 +7,11 @@ import { meanOverSeeds } from './sweepTables'
 type Paired = { row: { warmup: number | null }; value: number }
 
 /** Share of a step that the attention pass and credit take, in percent, in the paper's cheapest setting. */
-const PAPER_COST = { paper: 2, paperSetting: '8B, 1K (4B, 1K: 2.2 %; 4B, 8K: 3.3 %)' }
+const PAPER_COST = { value: 2, setting: '8B, 1K (4B, 1K: 2.2 %; 4B, 8K: 3.3 %)' }
 
 /**
- * What rhythm credit costs. The paper makes an attention pass of its own; ours rides on a pass that GRPO needs anyway, so gammas are timed alone, and whole runs with
- * and without credit in pairs. Seconds of a busy machine say little: `npm run bench` measures the same in alternation.
+ * What rhythm credit costs. The paper makes an attention pass of its own; ours rides on a pass that GRPO needs anyway, so gammas are timed alone, which the paper
+ * does not, and whole runs with and without credit in pairs. Seconds of a busy machine say little: `npm run bench` measures the same in alternation.
  */
 export function comparedCost(runs: RecordedRuns | null, sweeps: readonly RecordedSweep[]): PaperComparison[] {
   const strategies = sweeps.find(({ name }) => name === 'strategies')
@@ -20,11 +20,11 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
     return credit && step ? [{ row: { warmup: null }, value: credit / step }] : []
   })
   const ratios = pairedSeconds(strategies?.record?.rows ?? [])
-  const row = (quantity: string, values: Paired[], setting: string, command: string) => {
+  const row = (quantity: string, paper: number | null, values: Paired[], setting: string, command: string) => {
     const { value, low, high } = meanOverSeeds(values)
     const percent = (share: number | null) => (share === null ? null : 100 * share)
     return comparison({
-      ...{ result: 'cost of credit', quantity, unit: '%', noEffect: null, ...PAPER_COST },
+      ...{ result: 'cost of credit', quantity, unit: '%', noEffect: null, paper, paperSetting: PAPER_COST.setting },
       ...{ ours: percent(value), low: percent(low), high: percent(high) },
       ourSetting: values.length > 0 ? setting : null,
       command,
@@ -33,6 +33,7 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
   return [
     row(
       'gammas alone, of a step',
+      null,
       shares,
       `0.8M parameters, ${shares.length} runs`,
       'npm run -s rhythm -- train data/configs/countdown-laptop.jsonc --run data/runs/countdown-laptop && ' +
@@ -40,6 +41,7 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
     ),
     row(
       'a run with coupled credit, above uniform',
+      PAPER_COST.value,
       ratios,
       `0.8M parameters, ${ratios.length} pairs`,
       strategies?.commands.join(' && ') ?? '',

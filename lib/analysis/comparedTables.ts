@@ -31,7 +31,7 @@ function analysisCommand(name = LAPTOP_MODEL): string {
 /** Figures without numbers of their own: what draws ours. */
 export function comparedFigures(): PaperComparison[] {
   const drawn = (result: string, quantity: string): PaperComparison => ({
-    ...{ result, quantity, unit: '%', paper: null, paperSetting: 'Qwen3-4B-Base' },
+    ...{ result, quantity, unit: '%', paper: null, paperSign: null, paperSetting: 'Qwen3-4B-Base' },
     ...{ ours: null, low: null, high: null, ourSetting: 'drawn in notebook 01, SmolLM2-135M-Instruct' },
     verdict: 'no number',
     command: 'npm run reproduce -- --notebook 01',

@@ -20,6 +20,8 @@ export interface PaperComparison {
   unit: '%' | 'points' | 'similarity'
   /** Null where the paper gives no number, or we do not have it. */
   paper: number | null
+  /** Which way the paper's effect goes where that is all that we know of it. */
+  paperSign: 1 | -1 | null
   /** Model and data. */
   paperSetting: string | null
   /** Null where nothing is recorded; `low` and `high` bound a 95 % interval. */
@@ -33,10 +35,9 @@ export interface PaperComparison {
 }
 
 export interface ComparedValue extends Pick<PaperComparison, 'paper' | 'ours' | 'low' | 'high'> {
+  paperSign?: 1 | -1 | null
   /** The value that says that there is no effect; null where the quantity is none, such as a similarity by itself. */
   noEffect: number | null
-  /** Which way the paper's effect goes where its number is not known to us. */
-  paperSign?: 1 | -1
 }
 
 /**
@@ -49,7 +50,7 @@ export interface ComparedValue extends Pick<PaperComparison, 'paper' | 'ours' | 
  */
 export function paperVerdict({ paper, paperSign, ours, low, high, noEffect }: ComparedValue): PaperVerdict {
   if (ours === null) return 'not run'
-  if (paper === null && paperSign === undefined) return 'no number'
+  if (paper === null && !paperSign) return 'no number'
   if (low === null || high === null) return 'undecided'
   const has = (value: number) => low <= value && value <= high
   if (noEffect === null) return has(paper!) ? 'agrees in size' : 'differs in size'
@@ -60,13 +61,19 @@ export function paperVerdict({ paper, paperSign, ours, low, high, noEffect }: Co
 
 /** A row with its verdict. */
 export function comparison(
-  given: Omit<PaperComparison, 'verdict'> & Pick<ComparedValue, 'noEffect' | 'paperSign'>,
+  given: Omit<PaperComparison, 'verdict' | 'paperSign'> & Pick<ComparedValue, 'noEffect' | 'paperSign'>,
 ): PaperComparison {
-  const { noEffect, paperSign, command, ...row } = given
-  return { ...row, verdict: paperVerdict({ ...row, noEffect, paperSign }), command }
+  const { noEffect, paperSign = null, command, ...row } = given
+  return { ...row, paperSign, verdict: paperVerdict({ ...row, noEffect, paperSign }), command }
 }
 
-/** Ours with its interval, in the row's unit: `17.4 [14.4, 20.6]`; a dash where nothing is recorded. */
+/** The paper's value as a text, `positive` or `negative` where we know no more of it; a dash where we know nothing. */
+export function paperText({ paper, paperSign }: Pick<PaperComparison, 'paper' | 'paperSign'>): string {
+  if (paper !== null) return String(paper)
+  return paperSign === null ? '–' : paperSign > 0 ? 'positive' : 'negative'
+}
+
+/** Ours with its interval, in the row's unit: `17.4 [14.4, 20.6]`; a dash where nothing is recorded. Its spaces do not break. */
 export function intervalText({
   ours,
   low,
@@ -75,5 +82,7 @@ export function intervalText({
 }: Pick<PaperComparison, 'ours' | 'low' | 'high' | 'unit'>): string {
   if (ours === null) return '–'
   const shown = (value: number) => value.toFixed(unit === 'similarity' ? 3 : 1)
-  return low === null || high === null ? shown(ours) : `${shown(ours)} [${shown(low)}, ${shown(high)}]`
+  return low === null || high === null
+    ? shown(ours)
+    : `${shown(ours)} [${shown(low)}, ${shown(high)}]`.replaceAll(' ', '\u00a0')
 }

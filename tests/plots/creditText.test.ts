@@ -45,7 +45,14 @@ test('gammas of another length, and no strategy at all, are refused', () => {
 })
 
 test('ours beside the paper: a trace for each verdict, the paper as diamonds, what is not run with its diamond alone', async () => {
-  const row = { result: 'sign', unit: 'points' as const, paperSetting: '8B', ourSetting: 'laptop', command: 'npm test' }
+  const row = {
+    result: 'sign',
+    unit: 'points' as const,
+    paperSetting: '8B',
+    paperSign: null,
+    ourSetting: 'laptop',
+    command: 'npm test',
+  }
   const figure = paperComparisons([
     { ...row, quantity: 'both', paper: 3.8, ours: 2, low: 1, high: 3, verdict: 'agrees in direction' },
     { ...row, quantity: 'positive', paper: 2.6, ours: null, low: null, high: null, verdict: 'not run' },
