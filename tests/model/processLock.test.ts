@@ -39,8 +39,8 @@ test('what a killed process held is free at once, though its file is still there
 })
 
 test('a process that has ended holds nothing, even while its parent takes no notice', async () => {
-  // The shell becomes a program that never asks for its children.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // The shell becomes a program that never asks for its children, before its child ends.
+  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pid = Number(String((await once(parent.stdout, 'data'))[0]))
   const state = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0]
   while (state() !== 'Z') await sleep(5)
