@@ -2,12 +2,12 @@ import type { Command } from 'commander'
 import { interrupt } from '../engine/cooperate'
 import { deviceReport } from '../engine/tensorflow'
 import { progress } from '../notebook/progress'
-import { parseConfig, parseJsonWithComments, readConfig, withChanges } from '../training/readConfig'
+import { ConfigError, parseConfig, parseJsonWithComments, readConfig, withChanges } from '../training/readConfig'
 import { storedConfig } from '../training/runConfig'
 import { type MetricsLine, RunFolder } from '../training/runFolder'
 import { type TrainResult, train } from '../training/train'
 import type { TrainingConfig } from '../training/trainingConfig'
-import { planLines, trainingPlan } from '../training/trainingPlan'
+import { planLines, shortageText, trainingPlan } from '../training/trainingPlan'
 import { during, print } from './shared'
 
 export function register(program: Command): void {
@@ -23,9 +23,14 @@ export function register(program: Command): void {
       'changes to the configuration, e.g. seed=1 grpo.updates=4 grpo.credit.strategy=uniform',
     )
     .option('--plan', 'print the plan of memory and time, and end', false)
-    .action(async (file: string | undefined, { run, set = [], plan }) => {
+    .option('--anyway', 'train although the plan needs more memory than there is', false)
+    .action(async (file: string | undefined, { run, set = [], plan, anyway }) => {
       const config = await configuration(file, run, set)
-      for (const line of planLines(await trainingPlan(config))) print(line)
+      const planned = await trainingPlan(config)
+      for (const line of planLines(planned)) print(line)
+      const shortage = shortageText(planned)
+      if (shortage && !plan && !anyway) throw new ConfigError(`${shortage}; or --anyway`)
+      if (shortage) print(`plan: ${shortage}`)
       if (plan) return
       const { device, tensorflow } = deviceReport()
       print(`${run}: training on ${device}, TensorFlow ${tensorflow}; Ctrl-C ends it after the step in progress`)

@@ -23,6 +23,11 @@ export class KeyValueCache {
   private keys: LayerCache[] = []
   private values: LayerCache[] = []
 
+  /** Bytes of a cache that has room for `tokens` tokens of each of `batch` sequences. */
+  static bytes({ numHiddenLayers, numKeyValueHeads, headDim }: ModelConfig, batch: number, tokens: number): number {
+    return 4 * 2 * numHiddenLayers * batch * numKeyValueHeads * headDim * roundUp(tokens)
+  }
+
   /** An empty cache for sequences with prefixes of these lengths in tokens, to be filled layer by layer with `store`. */
   constructor(
     private readonly config: ModelConfig,

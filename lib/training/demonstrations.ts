@@ -22,7 +22,7 @@ export class DemonstrationBatches {
 
   constructor(
     private readonly model: LanguageModel,
-    private readonly choice: SupervisedChoice,
+    private readonly choice: Pick<SupervisedChoice, 'batch' | 'bucketSteps' | 'maxTokens'>,
     private readonly seed: number,
     private readonly demonstration: (index: number) => Demonstration,
   ) {}

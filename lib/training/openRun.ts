@@ -102,6 +102,7 @@ async function begunRun(
   const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
   const optimizer = newOptimizer(config, state.phase)
   if (found) await restoreOptimizer(found.folder, optimizer, gradients.entries(), state.updates)
+  gradients.zero()
   const { grpo } = config
   return {
     config,

@@ -1,112 +1,148 @@
-import { execute, flag, tf } from '../engine/tensorflow'
-import type { ModelConfig } from '../model/config'
-import { expectedTensors } from '../model/expectedTensors'
-import { resolveModel } from '../model/hub'
-import { openWeights } from '../model/openWeights'
-import { freshConfig } from './trainedModel'
+import type { Task } from '../tasks/task'
+import { blockSizes } from './gradients/blockSizes'
+import { memoryMoments, type PlannedMoment, peakMemory } from './plan/memoryMoments'
+import { deviceBytes, memoryIsReturned, type Remedy, remedies } from './plan/memoryShortage'
+import { parameterCounts } from './plan/parameterCounts'
+import { bytesOf } from './plan/parts'
+import { type PlannedLengths, plannedLengths } from './plan/plannedLengths'
+import { plannedModel } from './plan/plannedModel'
+import { type StepSeconds, stepSeconds } from './plan/timePlan'
+import { resolveTask } from './resolveTask'
 import type { TrainingConfig } from './trainingConfig'
 
 /** What a run will need, estimated before anything large is allocated. */
 export interface TrainingPlan {
   parameters: number
-  /** Bytes by part, each at the moment when it is largest. Parts are not all held at once. */
+  /** Those that are trained: all, or the adapters'. */
+  trained: number
+  /** Bytes by part at the peak, beyond a process with TensorFlow loaded. They add up to `peakBytes`. */
   memory: Record<string, number>
-  /** Bytes held at the most demanding moment. */
   peakBytes: number
-  /** Seconds of a step by part, at the speed of a matrix product measured just now. A rough guide. */
-  seconds: Record<string, number>
-  /** Estimated seconds of the whole run. */
-  totalSeconds: number
+  /** When that is. */
+  peakMoment: PlannedMoment
+  /** Bytes in use at every kind of moment. */
+  moments: Partial<Record<PlannedMoment, number>>
+  /** What would make the run fit into the machine's memory; null if it fits, or if that is not known. */
+  shortage: { availableBytes: number; remedies: Remedy[] } | null
+  /** Tokens of the task's first prompts and demonstrations. */
+  lengths: PlannedLengths
+  /** Seconds of a step by phase, and of an evaluation, from small pieces of the work measured just now; empty for a run that does not fit. */
+  seconds: StepSeconds
+  /** Estimated seconds of the whole run, evaluations included; null for a run that does not fit. */
+  totalSeconds: number | null
   /** Bytes of one checkpoint on the disk. */
   checkpointBytes: number
 }
 
-/** Share of the measured speed of large matrix products that small ones, attention and the rest reach. */
-const EFFICIENCY = 0.25
+/**
+ * Estimates memory and time of a run, in a second or two: lengths from its task, memory from shapes, time from gradients, decoding steps and the like
+ * of one or a few layers. Memory is that of the longest sequences possible and of batches whose groups all have variance.
+ * @param given a task made by the caller, instead of the configuration's
+ */
+export async function trainingPlan(config: TrainingConfig, given?: Task<unknown>): Promise<TrainingPlan> {
+  const text = await plannedModel(config.model)
+  const { task } = await resolveTask(config.task, given)
+  const model = text.config
+  const sizes = blockSizes()
+  const lengths = plannedLengths(config, task, text)
+  const moments = memoryMoments(config, model, lengths, sizes)
+  const peak = peakMemory(moments, memoryIsReturned())
+  const available = deviceBytes()
+  const needed = available === null ? null : remedies(config, model, lengths, sizes, available)
+  const counts = parameterCounts(model, config.lora)
+  // What is measured is part of the run: where that does not fit, nothing is.
+  const seconds = needed === null ? await stepSeconds(config, text, counts, lengths, sizes) : null
+  const { state } = (config.grpo ?? config.supervised)!.optimizer
+  return {
+    parameters: counts.all,
+    trained: counts.trained,
+    memory: peak.parts,
+    peakBytes: peak.bytes,
+    peakMoment: peak.moment,
+    moments: Object.fromEntries(moments.map(({ moment, parts }) => [moment, bytesOf(parts)])),
+    shortage: needed && { availableBytes: available!, remedies: needed },
+    lengths,
+    seconds: seconds ?? {},
+    totalSeconds: seconds ? totalSeconds(config, seconds) : null,
+    checkpointBytes: 4 * (config.lora ? counts.trained : counts.all) + (state === 'bf16' ? 4 : 8) * counts.trained,
+  }
+}
 
-/** Estimates memory and time of a run from shapes alone, and from a matrix product of a tenth of a second. */
-export async function trainingPlan(config: TrainingConfig): Promise<TrainingPlan> {
-  const model = await modelConfig(config)
-  const sizes = [...expectedTensors(model).values()].map((shape) => shape.reduce((product, n) => product * n, 1))
-  const parameters = sizes.reduce((sum, n) => sum + n, 0)
-  const { supervised, grpo, evaluation } = config
-  const prompt = 64
-  const length = Math.min(model.maxPositionEmbeddings, prompt + (grpo?.maxNewTokens ?? 0))
-  const { numHiddenLayers: L, hiddenSize: D, intermediateSize: F, numAttentionHeads: H, numKeyValueHeads: K } = model
-  const perToken = (tokens: number) =>
-    4 * (L * (6 * D + (2 * H + 2 * K) * model.headDim + 3 * F + H * Math.min(tokens, 1024)) + model.vocabSize)
-  const batches = [
-    ...(supervised
-      ? [Math.min(supervised.batch, supervised.microBatch) * Math.min(length, model.maxPositionEmbeddings)]
-      : []),
-    ...(grpo ? [Math.min(grpo.microBatch, grpo.prompts * grpo.responses) * length] : []),
-  ]
-  const written = Math.max(
-    grpo ? Math.min(grpo.rolloutBatch, grpo.prompts * grpo.responses) : 0,
-    evaluation ? Math.min(evaluation.batch, evaluation.items * evaluation.samples) : 0,
+function totalSeconds({ supervised, grpo, evaluation, model }: TrainingConfig, seconds: StepSeconds): number {
+  const { rollout = 0, oldLogprob = 0, update = 0 } = seconds
+  const evaluations = (phase: { steps: number; evaluateEvery: number } | null) =>
+    phase === null ? 0 : phase.evaluateEvery > 0 ? Math.ceil(phase.steps / phase.evaluateEvery) : 1
+  // There is one before the first step, unless nothing has been learned yet or warm-up has just ended with one.
+  const first = 'from' in model || !supervised ? 1 : 0
+  const count = evaluation ? first + evaluations(supervised) + evaluations(grpo) : 0
+  return (
+    (supervised?.steps ?? 0) * (seconds.supervised ?? 0) +
+    (grpo?.steps ?? 0) * (rollout + oldLogprob + update) +
+    count * (seconds.evaluation ?? 0)
   )
-  const memory = {
-    weights: 4 * parameters,
-    gradients: 4 * parameters,
-    optimizer: 8 * parameters,
-    ...(grpo && grpo.klCoefficient > 0 ? { reference: 4 * parameters } : {}),
-    activations: Math.max(0, ...batches) * perToken(length),
-    cache: written * length * 2 * L * K * model.headDim * 4,
-    logits: written * model.vocabSize * 4 * 2,
-  }
-  const held = memory.weights + memory.optimizer + (memory.reference ?? 0)
-  const peakBytes = held + Math.max(memory.gradients + memory.activations, memory.cache + memory.logits)
-  const rate = EFFICIENCY * productsPerSecond()
-  const forward = (tokens: number) => (2 * parameters * tokens) / rate
-  const seconds: Record<string, number> = {}
-  let totalSeconds = 0
-  if (supervised) {
-    seconds.supervised = 3 * forward(supervised.batch * Math.min(length, prompt))
-    totalSeconds += supervised.steps * seconds.supervised
-  }
-  if (grpo) {
-    const tokens = grpo.prompts * grpo.responses * length
-    seconds.rollout = forward(tokens)
-    seconds.oldLogprob = forward(tokens)
-    seconds.update = 3 * forward(tokens)
-    totalSeconds += grpo.steps * (seconds.rollout + seconds.oldLogprob + seconds.update)
-  }
-  return { parameters, memory, peakBytes, seconds, totalSeconds, checkpointBytes: 12 * parameters }
+}
+
+const MOMENTS: Record<PlannedMoment, string> = {
+  supervised: 'supervised step',
+  rollout: 'rollout',
+  oldLogprob: 'old log-probabilities',
+  update: 'update',
+  evaluation: 'evaluation',
+  checkpoint: 'checkpoint',
 }
 
 /** The plan as text. */
 export function planLines(plan: TrainingPlan): string[] {
-  const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`)
-  const parts = Object.entries(plan.memory).map(([name, bytes]) => `${name} ${size(bytes)}`)
-  const steps = Object.entries(plan.seconds).map(([name, s]) => `${name} ${s < 1 ? s.toFixed(2) : s.toFixed(1)} s`)
+  const { parameters, trained, memory, moments, lengths, seconds } = plan
+  const parts = Object.entries(memory).map(([name, bytes]) => `${name} ${size(bytes)}`)
+  const inUse = Object.entries(moments).map(([name, bytes]) => `${MOMENTS[name as PlannedMoment]} ${size(bytes)}`)
+  const steps = Object.entries(seconds).map(([name, s]) => `${MOMENTS[name as keyof StepSeconds]} ${duration(s)}`)
+  const millions = (n: number) => `${(n / 1e6).toFixed(n < 1e7 ? 2 : 0)}M`
+  const adapters = trained < parameters ? `, ${millions(trained)} of adapters` : ''
   return [
-    `plan: ${(plan.parameters / 1e6).toFixed(1)}M parameters; about ${size(plan.peakBytes)} beside 0.4 GB of TensorFlow (${parts.join(', ')})`,
-    `plan: a step about ${steps.join(', ')}; ${clock(plan.totalSeconds)} in all without evaluations; a checkpoint ${size(plan.checkpointBytes)}`,
+    `plan: ${millions(parameters)} parameters${adapters}; ${lengthText(lengths)}`,
+    `plan: at most about ${size(plan.peakBytes)} of memory beside TensorFlow itself, in the ${MOMENTS[plan.peakMoment]}: ${parts.join(', ')}`,
+    `plan: in use at most: ${inUse.join(', ')}`,
+    `plan: ${plan.totalSeconds === null ? 'time not measured' : `${steps.join(', ')}; ${duration(plan.totalSeconds)} in all`}; a checkpoint ${size(plan.checkpointBytes)}`,
   ]
 }
 
-async function modelConfig({ model }: TrainingConfig): Promise<ModelConfig> {
-  if (!('from' in model)) return freshConfig(model)
-  const source = await openWeights(await resolveModel(model.from))
-  await source.close()
-  return source.config
+/** Why the run does not fit into memory and which keys to change; null if it fits. */
+export function shortageText({ peakBytes, shortage }: TrainingPlan): string | null {
+  if (!shortage) return null
+  const { availableBytes, remedies } = shortage
+  const ways = remedies.map(({ changes, bytes }) => `--set ${changes.join(' ')} (${size(bytes)})`)
+  return (
+    `this run needs about ${size(peakBytes)} of memory beside TensorFlow itself, and ${size(availableBytes)} are there: ` +
+    (ways.length > 0 ? ways.join(', or ') : 'no setting is small enough, take a smaller model')
+  )
 }
 
-/** Multiplications and additions a second in a product of two 512 × 512 matrices. */
-function productsPerSecond(): number {
-  return tf.tidy(() => {
-    const a = tf.ones([512, 512])
-    const multiply = () => execute('MatMul', [a, a], flag('transpose_a', false), flag('transpose_b', false))
-    multiply().dataSync()
-    const started = performance.now()
-    let count = 0
-    for (; performance.now() - started < 50; count++) multiply().dataSync()
-    return (count * 2 * 512 ** 3) / ((performance.now() - started) / 1000)
-  })
+function lengthText({ prompts, demonstrations, responses }: PlannedLengths): string {
+  const range = (values: readonly number[]) => {
+    const low = values.reduce((a, b) => Math.min(a, b))
+    const high = values.reduce((a, b) => Math.max(a, b))
+    return low === high ? `${low}` : `${low} to ${high}`
+  }
+  const parts = [
+    ...(prompts.length > 0 ? [`prompts of ${range(prompts)} tokens`] : []),
+    ...(demonstrations.length > 0
+      ? [`demonstrations of ${range(demonstrations.flat().map((s) => s.prompt + s.response))}`]
+      : []),
+  ]
+  const assumed = responses ? 'responses as long as those of demonstrations' : 'responses as long as they may be'
+  return [...parts, ...(prompts.length > 0 ? [`${assumed} (time)`] : [])].join(', ')
 }
 
-function clock(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`
+/** Bytes in decimal units. */
+export function size(bytes: number): string {
+  const [value, unit] = bytes >= 1e9 ? [bytes / 1e9, 'GB'] : [bytes / 1e6, 'MB']
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`
+}
+
+function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`
+  if (seconds < 90) return `${Math.round(seconds)} s`
   if (seconds < 5400) return `${Math.round(seconds / 60)} minutes`
-  return `${(seconds / 3600).toFixed(1)} hours`
+  return seconds < 2 * 86400 ? `${(seconds / 3600).toFixed(1)} hours` : `${Math.round(seconds / 86400)} days`
 }

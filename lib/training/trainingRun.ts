@@ -46,7 +46,7 @@ export interface UpdateResult {
 }
 
 /**
- * Moves the weights by the gradients that are held, unless loss or gradient is not finite: then the weights stay, and after
+ * Moves the weights by the gradients that are held, which are freed, unless loss or gradient is not finite: then the weights stay, and after
  * `maxNonFiniteUpdates` such updates in a row the run is to stop (`checkFinite`).
  */
 export function update(
@@ -60,9 +60,11 @@ export function update(
   const rate = learningRate({ ...choice, rate: choice.learningRate }, index, total)
   if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
     run.state.nonFiniteUpdates++
+    run.gradients.zero()
     return { gradientNorm, learningRate: rate, skipped: true }
   }
   run.optimizer.step(run.gradients.entries(), rate, clipScale(gradientNorm, choice.maxGradientNorm))
+  run.gradients.zero()
   run.adapters?.apply()
   run.state.nonFiniteUpdates = 0
   run.state.updates = run.optimizer.updates

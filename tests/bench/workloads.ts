@@ -5,13 +5,13 @@ import { forward, logits } from '../../lib/model/decoder'
 import { generate } from '../../lib/model/generate'
 import type { LanguageModel } from '../../lib/model/languageModel'
 import { loadModel } from '../../lib/model/loadModel'
+import { SMOLLM2 } from './benchModels'
 import {
   GRPO_WORK,
   type GrpoVariant,
   grpoSteps,
   PHASES,
   type PhaseSeconds,
-  SMOLLM2,
   sampling,
   trainingStep,
 } from './trainingWork'

@@ -1,0 +1,125 @@
+import { rhythmOptions } from '../../credit/rhythmOptions'
+import type { ModelConfig } from '../../model/config'
+import { resolveLayers } from '../../rhythm/layerRange'
+import type { BlockSizes } from '../gradients/blockSizes'
+import type { GrpoChoice, TrainingConfig } from '../trainingConfig'
+import { decodingParts, forwardPart } from './decodingParts'
+import { gradientParts } from './gradientParts'
+import { type ParameterCounts, parameterCounts } from './parameterCounts'
+import { bytesOf, inBlocks, largeBytesOf, most, type Parts } from './parts'
+import type { PlannedLengths, SequenceLength } from './plannedLengths'
+
+export type PlannedMoment = 'supervised' | 'rollout' | 'oldLogprob' | 'update' | 'evaluation' | 'checkpoint'
+
+/** What a run holds at one kind of moment. */
+export interface MomentMemory {
+  moment: PlannedMoment
+  parts: Parts
+}
+
+/**
+ * Memory of every kind of moment of a run, in bytes beyond what a process with TensorFlow loaded holds: sequences as long as they may get,
+ * no group without variance. Weights, gradients, moments of the optimizer, caches and what gradients keep are counted number by
+ * number; what single operations take beside them (`working`) is an estimate.
+ */
+export function memoryMoments(
+  config: TrainingConfig,
+  model: ModelConfig,
+  lengths: PlannedLengths,
+  sizes: BlockSizes,
+): MomentMemory[] {
+  const { supervised, grpo, evaluation, recompute } = config
+  const lora = config.lora !== null
+  const counts = parameterCounts(model, config.lora)
+  const moments: MomentMemory[] = []
+  const prompt = Math.max(1, ...lengths.prompts)
+  const longest = (maxNewTokens: number) => Math.min(maxNewTokens, model.maxPositionEmbeddings - prompt)
+  const gradient = (sequences: readonly SequenceLength[], microBatch: number) =>
+    gradientParts(model, counts, sequences, { microBatch, sizes, recompute, lora })
+
+  if (supervised) {
+    const steps = lengths.demonstrations.map((step) => gradient(step, supervised.microBatch))
+    moments.push({ moment: 'supervised', parts: { ...heldParts(config, counts, 'supervised'), ...most(steps) } })
+  }
+  if (grpo) {
+    const held = heldParts(config, counts, 'grpo')
+    const response = longest(grpo.maxNewTokens)
+    const count = grpo.prompts * grpo.responses
+    const batch = Math.min(grpo.rolloutBatch, count)
+    const distinct = Math.min(grpo.prompts, Math.ceil(batch / grpo.responses) + 1)
+    const series = seriesBytes(grpo, model, count * response)
+    const scored = { ...held, ...(series > 0 ? { series: inBlocks(series, series / count) } : {}) }
+    const part = Array.from({ length: Math.ceil(count / grpo.updates) }, () => ({ prompt, response }))
+    moments.push(
+      { moment: 'rollout', parts: { ...held, ...decodingParts(model, { batch, distinct, prompt, response }) } },
+      {
+        moment: 'oldLogprob',
+        parts: { ...scored, working: forwardPart(model, Math.min(grpo.microBatch, count), prompt + response) },
+      },
+      { moment: 'update', parts: { ...scored, ...gradient(part, grpo.microBatch) } },
+    )
+  }
+  const phase = grpo ? 'grpo' : 'supervised'
+  if (evaluation) {
+    const { items, samples, batch } = evaluation
+    const response = longest(evaluation.maxNewTokens)
+    const sampled = Math.min(batch, items * samples)
+    const greedy = Math.min(batch, items)
+    const passes = [
+      decodingParts(model, { batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response }),
+      decodingParts(model, { batch: greedy, distinct: greedy, prompt, response }),
+    ]
+    moments.push({ moment: 'evaluation', parts: { ...heldParts(config, counts, phase), ...most(passes) } })
+  }
+  const tensor = 4 * counts.largest
+  moments.push({
+    moment: 'checkpoint',
+    parts: { ...heldParts(config, counts, phase), working: inBlocks(tensor, tensor) },
+  })
+  return moments
+}
+
+/** What a phase holds at every moment. */
+function heldParts(config: TrainingConfig, counts: ParameterCounts, phase: 'supervised' | 'grpo'): Parts {
+  const { grpo, lora } = config
+  const bytesPerNumber = config[phase]!.optimizer.state === 'bf16' ? 4 : 8
+  return {
+    weights: counts.weights,
+    ...(lora ? { adapters: inBlocks(4 * counts.trained, 0), 'frozen matrices': inBlocks(4 * counts.adapted, 0) } : {}),
+    optimizer: inBlocks(bytesPerNumber * counts.trained, 0),
+    ...(phase === 'grpo' && grpo!.klCoefficient > 0 ? { 'reference policy': counts.weights } : {}),
+  }
+}
+
+/** Head series of `tokens` response tokens: look-back, WAAD, FAI and inbound attention of each observed head. */
+function seriesBytes({ credit }: GrpoChoice, model: ModelConfig, tokens: number): number {
+  if (credit.strategy === 'uniform' && credit.skipUnneededPass) return 0
+  const { rl } = rhythmOptions({ rl: credit.rl }, credit.preset)
+  return 4 * 4 * tokens * resolveLayers(rl.layers, model.numHiddenLayers).length * model.numAttentionHeads
+}
+
+/** Kernels of TensorFlow and code of JavaScript that come into memory as they are used, and gaps between blocks. Measured, not derived. */
+const PROCESS_BYTES = 90e6
+const GAPS = 0.06
+
+/** The peak of a run: the moment that makes it, and bytes by part, which add up. */
+export interface PeakMemory {
+  moment: PlannedMoment
+  parts: Record<string, number>
+  bytes: number
+}
+
+/**
+ * The peak of these moments. On a CPU, memory that was freed in small blocks stays with the process and serves only small ones later: the moment
+ * with the largest blocks comes on top of what other moments needed in small ones. `returned`: freed memory serves any later use.
+ */
+export function peakMemory(moments: readonly MomentMemory[], returned: boolean): PeakMemory {
+  const small = ({ parts }: MomentMemory) => bytesOf(parts) - largeBytesOf(parts)
+  const mostSmall = Math.max(...moments.map(small))
+  const unused = (moment: MomentMemory) => (returned ? 0 : mostSmall - small(moment))
+  const peak = moments.reduce((a, b) => (bytesOf(b.parts) + unused(b) > bytesOf(a.parts) + unused(a) ? b : a))
+  const parts = Object.fromEntries(Object.entries(peak.parts).map(([name, { bytes }]) => [name, bytes]))
+  if (unused(peak) > 0) parts['freed before'] = unused(peak)
+  parts['process and gaps'] = PROCESS_BYTES + GAPS * (bytesOf(peak.parts) + unused(peak))
+  return { moment: peak.moment, parts, bytes: Object.values(parts).reduce((sum, n) => sum + n, 0) }
+}

@@ -1,0 +1,61 @@
+import { tf } from '../../engine/tensorflow'
+import type { ModelConfig } from '../../model/config'
+import type { Decoder } from '../../model/decoder'
+import { type LayerWeights, weightTensors } from '../../model/weights'
+import { randomStream } from '../../random/randomStream'
+
+/**
+ * A decoder with the layers of a model but fewer of them, and at most `MOST_VOCABULARY` tokens: the same work for each layer, to measure how long it
+ * takes. Its weights are one small random block repeated: constants would make numbers so small that arithmetic is slower.
+ */
+export interface ProbeDecoder extends Decoder {
+  /** The same decoder with its first layer alone. */
+  first: Decoder
+  dispose(): void
+}
+
+/** Rows and columns of the block that weights repeat. */
+const BLOCK = 64
+/** Work that grows with the vocabulary is scaled beyond this. */
+export const MOST_VOCABULARY = 16384
+
+export function probeDecoder(model: ModelConfig, layers: number): ProbeDecoder {
+  const { hiddenSize: D, intermediateSize: F, numAttentionHeads: H, numKeyValueHeads: K, headDim } = model
+  const vocabSize = Math.min(model.vocabSize, MOST_VOCABULARY)
+  const config = { ...model, numHiddenLayers: layers, vocabSize }
+  const stream = randomStream(0)
+  const matrix = (rows: number, columns: number) =>
+    tf.tidy(() => {
+      const block = tf.tensor2d(
+        Float32Array.from({ length: BLOCK * BLOCK }, () => 0.02 * stream.normal()),
+        [BLOCK, BLOCK],
+      )
+      const repeated = tf.tile(block, [Math.ceil(rows / BLOCK), Math.ceil(columns / BLOCK)])
+      return tf.slice(repeated, [0, 0], [rows, columns])
+    })
+  const layer = (): LayerWeights => ({
+    inputNorm: tf.ones([D]),
+    queryKeyValue: matrix((H + 2 * K) * headDim, D),
+    queryKeyValueBias: model.qkvBias ? tf.zeros([(H + 2 * K) * headDim]) : null,
+    queryKeyNorm: model.queryKeyNorm ? tf.ones([H + K, headDim]) : null,
+    output: matrix(D, H * headDim),
+    outputBias: model.outputBias ? tf.zeros([D]) : null,
+    postAttentionNorm: tf.ones([D]),
+    gate: matrix(F, D),
+    up: matrix(F, D),
+    down: matrix(D, F),
+  })
+  const embedding = matrix(vocabSize, D)
+  const weights = {
+    embedding,
+    layers: Array.from({ length: layers }, layer),
+    finalNorm: tf.ones([D]),
+    head: model.tieWordEmbeddings ? embedding : matrix(vocabSize, D),
+  }
+  return {
+    config,
+    weights,
+    first: { config: { ...config, numHiddenLayers: 1 }, weights: { ...weights, layers: weights.layers.slice(0, 1) } },
+    dispose: () => tf.dispose(weightTensors(weights)),
+  }
+}
