@@ -23,14 +23,14 @@ writeFileSync(
   return new Array(length).fill(1.5)
 }`,
 )
-// A step takes a quarter of a second while another file is there.
+// A step takes three quarters of a second while another file is there.
 const SLOW = at('slow')
 writeFileSync(
   at('task.cjs'),
   `const task = require(${JSON.stringify(TASK)})({})
 const still = new Int32Array(new SharedArrayBuffer(4))
 module.exports = { ...task, verify: (...given) => {
-  if (require('node:fs').existsSync(${JSON.stringify(SLOW)})) Atomics.wait(still, 0, 0, 20)
+  if (require('node:fs').existsSync(${JSON.stringify(SLOW)})) Atomics.wait(still, 0, 0, 60)
   return task.verify(...given)
 } }`,
 )
@@ -113,7 +113,8 @@ test('killed with -9 in the middle, alone and with its run, and stopped: the sam
   const first = begin()
   await first.says(/uniform.*: started/)
   writeFileSync(SLOW, '')
-  await until(() => steps() >= 2)
+  // One step after the first checkpoint.
+  await until(() => steps() >= 8)
   first.child.kill('SIGKILL')
   await first.end
   const orphan = pid()
