@@ -177,12 +177,12 @@ export async function startRun(config: TrainingConfigInput | string | null, fold
     child.on('exit', resolve)
   })
   child.unref()
-  // Wait until it trains, or has said why it does not.
+  // Wait until it trains, or has said why it does not. What went wrong after that is told by those who watch.
   for (let ended: number | null | undefined; ; ) {
     ended = await Promise.race([exit, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 100))])
-    if (ended === 0) return run
+    const begun = stateText(run) !== before
+    if (ended === 0 || (begun && (ended !== undefined || isLocked(run.folder)))) return run
     if (ended !== undefined) throw new Error(`the run in ${run.folder} could not be started.${lastLines(run)}`)
-    if (isLocked(run.folder) && stateText(run) !== before) return run
   }
 }
 
