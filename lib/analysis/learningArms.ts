@@ -1,4 +1,5 @@
-import type { RecordedEvaluation, RecordedRuns, SharePoint } from './recordedRuns'
+import type { RecordedRuns } from './recordedRuns'
+import type { RecordedEvaluation, SharePoint } from './runMetrics'
 
 export const WARM_UP = 'warm-up'
 

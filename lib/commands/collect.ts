@@ -2,14 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { cpus, hostname, platform, release } from 'node:os'
 import path from 'node:path'
 import type { Command } from 'commander'
-import {
-  type RecordedRuns,
-  RUNS_FORMAT,
-  type RunFiles,
-  recordRun,
-  samplesOf,
-  withoutPlaces,
-} from '../analysis/recordedRuns'
+import { type RecordedRuns, RUNS_FORMAT } from '../analysis/recordedRuns'
+import { type RunFiles, recordRun, withoutPlaces } from '../analysis/recordRun'
+import { samplesOf } from '../analysis/runMetrics'
 import { deviceReport } from '../engine/tensorflow'
 import { writeFileAtomically } from '../model/writeFileAtomically'
 import { RunFolder, type RunState } from '../training/runFolder'

@@ -1,5 +1,6 @@
 import { type LearningArm, type LearningPoint, learningArms, WARM_UP } from '../analysis/learningArms'
-import type { RecordedRuns, SharePoint } from '../analysis/recordedRuns'
+import type { RecordedRuns } from '../analysis/recordedRuns'
+import type { SharePoint } from '../analysis/runMetrics'
 import { type Figure, type PlotlyTrace, significant, significants } from './figure'
 import { axisId, axisKey, errorBars, panelGrid, panelTitle, translucent, withSubtitle } from './panels'
 import { axis, baseLayout, COLOURS, CONFIG, GRID_ON, LEGEND_ABOVE, NEUTRAL } from './theme'

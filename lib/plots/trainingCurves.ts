@@ -1,4 +1,4 @@
-import { evaluationOf, type MetricsRow, type SharePoint, samplesOf, thinned } from '../analysis/recordedRuns'
+import { evaluationOf, type MetricsRow, type SharePoint, samplesOf, thinned } from '../analysis/runMetrics'
 import { type Figure, type PlotlyTrace, significants } from './figure'
 import { axisId, axisKey, errorBars, lineWithBand, panelGrid, panelTitle, translucent, withSubtitle } from './panels'
 import { axis, baseLayout, COLOURS, CONFIG, GRID_ON } from './theme'

@@ -3,15 +3,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { learningArms, learningSummary, learningTable, WARM_UP } from '../../lib/analysis/learningArms'
-import {
-  evaluationOf,
-  type MetricsRow,
-  readRecordedRuns,
-  recordedMetrics,
-  recordRun,
-  samplesOf,
-  thinned,
-} from '../../lib/analysis/recordedRuns'
+import { readRecordedRuns, recordedMetrics } from '../../lib/analysis/recordedRuns'
+import { recordRun } from '../../lib/analysis/recordRun'
+import { evaluationOf, type MetricsRow, samplesOf, thinned } from '../../lib/analysis/runMetrics'
 import { temporaryFolder } from '../support/temporaryFolder'
 
 const folder = temporaryFolder()

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { MetricsRow, RecordedRun } from '../../lib/analysis/recordedRuns'
+import type { RecordedRun } from '../../lib/analysis/recordedRuns'
+import type { MetricsRow } from '../../lib/analysis/runMetrics'
 import {
   creditedRollouts,
   type Figure,
