@@ -23,10 +23,10 @@ before(async () => {
   rmSync(at(), { recursive: true, force: true })
   mkdirSync(at(), { recursive: true })
   copyFileSync(join(root, 'notebooks', NOTEBOOK), at(NOTEBOOK))
-  // Slow enough to be seen while it trains.
+  // Long enough for several drawings on a fast machine, where 400 steps were over after two.
   const config = tinyConfig({
     supervised: { steps: 20 },
-    grpo: { steps: 400, evaluateEvery: 100, optimizer: { learningRate: 1e-4 } },
+    grpo: { steps: 1600, evaluateEvery: 400, optimizer: { learningRate: 1e-4 } },
   })
   writeFileSync(at('config.json'), JSON.stringify({ ...config, rollouts: { every: 5, groups: 3 } }))
   const parameters = { config: 'config.json', run: 'run', trials: 'trials', ownSteps: 3, changes: ['seed=4'] }
