@@ -137,6 +137,7 @@ const commands = {
   'test:ray': testRay,
   reproduce: (args) => reproduce(args, { root, python, env: jupyterEnvironment() }),
   bench,
+  'gpu-check': (args) => rhythm(['gpu-check', ...args]),
   rhythm,
 }
 

@@ -7,6 +7,7 @@ import * as device from './commands/device'
 import * as evaluate from './commands/evaluate'
 import * as exporting from './commands/export'
 import * as generate from './commands/generate'
+import * as gpuCheck from './commands/gpuCheck'
 import * as options from './commands/options'
 import * as perturb from './commands/perturb'
 import * as sweep from './commands/sweep'
@@ -29,6 +30,7 @@ for (const command of [
   options,
   exporting,
   device,
+  gpuCheck,
   train,
   evaluate,
   collect,

@@ -5,16 +5,18 @@ import ts from 'typescript'
 /** Folders of lib that each folder may import, besides itself. A new folder needs a line here. */
 export const allowed: Record<string, string[]> = {
   random: [],
+  device: [],
   engine: [],
   rhythm: [],
   tasks: ['random'],
   credit: ['random', 'rhythm'],
   analysis: ['random', 'rhythm', 'credit', 'tasks'],
-  plots: ['rhythm', 'credit', 'tasks', 'analysis'],
+  plots: ['device', 'rhythm', 'credit', 'tasks', 'analysis'],
   model: ['random', 'engine'],
   attention: ['engine', 'model', 'rhythm'],
   traces: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks'],
-  training: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces'],
+  training: ['random', 'device', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces'],
+  gpuCheck: ['random', 'device', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces', 'training'],
   sweeps: ['random', 'engine', 'model', 'attention', 'rhythm', 'credit', 'tasks', 'traces', 'training', 'analysis'],
 }
 
@@ -22,7 +24,7 @@ export const allowed: Record<string, string[]> = {
 export const topFolders = ['notebook', 'commands']
 
 /** Plain functions of plain data: nothing that they load, however indirectly, loads TensorFlow. */
-export const plainFolders = ['random', 'rhythm', 'credit', 'tasks', 'analysis', 'plots']
+export const plainFolders = ['random', 'device', 'rhythm', 'credit', 'tasks', 'analysis', 'plots']
 
 /** Anything that cooperates with long work may yield and stop: these files load no TensorFlow and are open to all. */
 export const openFiles = ['engine/cooperate.ts']

@@ -1,0 +1,66 @@
+import { spawnSync } from 'node:child_process'
+
+/** An NVIDIA GPU, as its driver describes it. */
+export interface GpuInfo {
+  /** The number that nvidia-smi gives it. */
+  index: number
+  uuid: string
+  name: string
+  driver: string
+  /** The newest CUDA that the driver can run, such as `12.4`; null where nvidia-smi does not say. */
+  driverCuda: string | null
+  memoryBytes: number
+  /** Such as 9 for `9.0`; null where it is not known. */
+  computeCapability: number | null
+}
+
+/** Runs a program and gives what it printed; null if it is not there or failed. */
+export type Ask = (command: string, args: string[]) => string | null
+
+const askProgram: Ask = (command, args) => {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 })
+  return status === 0 ? stdout : null
+}
+
+const FIELDS = 'index,uuid,name,driver_version,memory.total,compute_cap'
+
+/** Every GPU of the machine, empty where there is none or no nvidia-smi. */
+export function listGpus(ask: Ask = askProgram): GpuInfo[] {
+  const rows = ask('nvidia-smi', [`--query-gpu=${FIELDS}`, '--format=csv,noheader,nounits'])
+  if (rows === null) return []
+  const driverCuda = /CUDA Version:\s*([\d.]+)/.exec(ask('nvidia-smi', []) ?? '')?.[1] ?? null
+  return rows
+    .split('\n')
+    .map((line) => line.split(',').map((cell) => cell.trim()))
+    .filter((cells) => cells.length === FIELDS.split(',').length)
+    .map(([index, uuid, name, driver, mebibytes, capability]) => ({
+      index: Number(index),
+      uuid: uuid!,
+      name: name!,
+      driver: driver!,
+      driverCuda,
+      memoryBytes: Number(mebibytes) * 2 ** 20,
+      computeCapability: Number(capability) || null,
+    }))
+}
+
+/**
+ * The GPU that TensorFlow's binding computes on: the last of those that CUDA_VISIBLE_DEVICES leaves (by number or UUID), null if it leaves
+ * none. Numbers are nvidia-smi's if CUDA_DEVICE_ORDER is PCI_BUS_ID, or all GPUs are alike.
+ */
+export function gpuInUse(
+  gpus: readonly GpuInfo[],
+  visible: string | undefined = process.env.CUDA_VISIBLE_DEVICES,
+): GpuInfo | null {
+  if (visible === undefined) return gpus.at(-1) ?? null
+  const chosen: GpuInfo[] = []
+  for (const name of visible.split(',').map((part) => part.trim())) {
+    const found = gpus.find(({ index, uuid }) =>
+      /^\d+$/.test(name) ? index === Number(name) : name !== '' && uuid.startsWith(name),
+    )
+    // CUDA takes what stands before the first name that it does not know.
+    if (!found) break
+    chosen.push(found)
+  }
+  return chosen.at(-1) ?? null
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { parseGpuCheck, readGpuCheck } from '../../lib/device/checkReport'
+import { doPart } from '../../lib/gpuCheck/checkPart'
+import { CHECK_PLANS, CHECKED_MODELS } from '../../lib/gpuCheck/checkShapes'
+import { type RunPart, runPartInProcess } from '../../lib/gpuCheck/partProcess'
+import { runGpuCheck } from '../../lib/gpuCheck/runCheck'
+import { DoesNotFit, speedSettings } from '../../lib/gpuCheck/speedSettings'
+import { temporaryFolder } from '../support/temporaryFolder'
+
+const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
+const folder = temporaryFolder()
+// The tests are about the CPU, wherever they run.
+const env = { ...process.env, CUDA_VISIBLE_DEVICES: '-1' }
+const onCpu: RunPart = (request, options) => runPartInProcess(request, { ...options, env: { ...options.env, ...env } })
+
+test('gpu-check without a GPU: it says so first, does everything at small size, and writes a report', () => {
+  const file = join(folder, 'new', 'check.json')
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [CLI, 'gpu-check', '--size', 'tiny', '--output', file],
+    { encoding: 'utf8', env },
+  )
+  assert.equal(status, 0, `${stdout}\n${stderr}`)
+  assert.match(stdout, /^no GPU is used: this is a check of the CPU/)
+  assert.match(stdout, /18 of 18 quantities agree/)
+  const report = readGpuCheck(file)
+  assert.deepEqual([report.device.kind, report.size, report.peak], ['CPU', 'tiny', null])
+  assert.deepEqual(
+    report.parts.map(({ state }) => state),
+    ['done', 'done', 'done', 'done'],
+  )
+  assert.ok(report.notes.some((note) => /bf16 was not measured/.test(note)))
+  assert.ok(report.rates.every(({ flops }) => flops > 1e6))
+  assert.deepEqual([...new Set(report.agreement.map(({ section }) => section))].sort(), [
+    'GRPO step',
+    'decoding',
+    'forward',
+    'rhythm',
+  ])
+  const [speed] = report.speed
+  assert.deepEqual([report.speed.length, speed!.decoding.map(({ batch }) => batch)], [1, [1, 8]])
+  assert.ok(speed!.decoding.every(({ tokensPerSecond, utilization }) => tokensPerSecond > 1 && utilization === null))
+  const { seconds, total, creditShare, observing } = speed!.step
+  for (const phase of ['gen', 'old_log_prob', 'credit', 'update_actor']) assert.ok(seconds[`timing_s/${phase}`]! > 0)
+  assert.ok(Math.abs(creditShare * total - observing - seconds['timing_s/credit']!) < 1e-9)
+  assert.ok(speed!.memory.measuredBytes! > 1e6 && speed!.memory.plannedBytes > 1e6)
+})
+
+test('a part that fails is reported with its reason, and the others are done', async () => {
+  const lines: string[] = []
+  const report = await runGpuCheck({
+    size: 'tiny',
+    onLine: (line) => lines.push(line),
+    runPart: (request, options) => {
+      if (request.part === 'rates') return Promise.reject(new Error('no kernel for MatMul'))
+      return onCpu(request, options)
+    },
+  })
+  assert.deepEqual(
+    report.parts.map(({ state, message }) => [state, message]),
+    [
+      ['failed', 'no kernel for MatMul'],
+      ['done', null],
+      ['done', null],
+      ['done', null],
+    ],
+  )
+  assert.ok(lines.includes('  FAILED: no kernel for MatMul'))
+  assert.equal(report.speed[0]!.training.shareOfMeasured, null)
+  assert.doesNotThrow(() => parseGpuCheck(JSON.parse(JSON.stringify(report))))
+})
+
+test('a section that fails on the device leaves the other sections compared', async () => {
+  const report = await runGpuCheck({
+    size: 'tiny',
+    models: [],
+    runPart: (async (request, options) => {
+      const result = await onCpu(request, options)
+      // As a device without a kernel for the cache would answer.
+      return request.part === 'quantities' && !request.file.endsWith('cpu.safetensors')
+        ? { errors: { decoding: 'no OpKernel for InplaceUpdate' } }
+        : result
+    }) as RunPart,
+  })
+  const { parts, agreement } = report
+  assert.deepEqual([parts.at(-1)!.state, parts.at(-1)!.message], ['failed', 'decoding: no OpKernel for InplaceUpdate'])
+  assert.ok(agreement.length > 10 && agreement.every(({ section, agrees }) => section !== 'decoding' && agrees))
+})
+
+test('a device that computes something else is told', async () => {
+  const report = await runGpuCheck({
+    size: 'tiny',
+    models: [],
+    runPart: (request, options) =>
+      // Another decoder: what the device computes has nothing to do with the reference.
+      request.part === 'quantities' && request.file.endsWith('cpu.safetensors')
+        ? onCpu(request, options)
+        : onCpu(request.part === 'quantities' ? { ...request, seed: 9 } : request, options),
+  })
+  assert.equal(report.parts.at(-1)!.state, 'failed')
+  assert.match(report.parts.at(-1)!.message!, /off: .*gradient 1\.\d+ \(limit 0\.001\)/)
+})
+
+test('a process of a part that fails, crashes or takes too long is told by what it said', async () => {
+  const limits = { env: { CUDA_VISIBLE_DEVICES: '-1' }, limit: 60, onProgress: () => {} }
+  const speed = { part: 'speed', size: 'tiny', precision: 'float32', measuredRate: null } as const
+  await assert.rejects(
+    runPartInProcess({ ...speed, model: 'qwen9' }, limits),
+    /no model qwen9; expected one of qwen3-0\.6b.* \(exit code 1\)/,
+  )
+  await assert.rejects(
+    runPartInProcess({ ...speed, model: 'tiny' }, { ...limits, limit: 0.01 }),
+    /it took longer than 0\.01 s/,
+  )
+  await assert.rejects(
+    doPart({ part: 'quantities', size: 'tiny', file: join(folder, 'none', 'x') }, () => {}),
+    /none/,
+  )
+  assert.ok(!existsSync(join(folder, 'none')))
+})
+
+test('a model is trained in the first way that fits by the plan, or not at all', () => {
+  const model = CHECKED_MODELS['qwen3-4b']!
+  const { step } = CHECK_PLANS.full
+  const settings = (gigabytes: number) => speedSettings(model, step, gigabytes * 1e9).settings
+  const ways = [1000, 75, 60, 40].map((gigabytes) => settings(gigabytes))
+  assert.deepEqual(ways[0], ['all weights, float32'])
+  assert.deepEqual(ways.at(-1), ['recompute=true', 'lora.rank=16'])
+  for (const gigabytes of [1000, 75, 60, 40]) {
+    const { peak } = speedSettings(model, step, gigabytes * 1e9)
+    assert.ok(peak.bytes <= gigabytes * 1e9)
+  }
+  // Weights alone take 16 GB.
+  assert.throws(
+    () => settings(16),
+    (error) => error instanceof DoesNotFit && /needs .* GB by the plan/.test(error.message),
+  )
+})
+
+test('a file of another form is refused by name', () => {
+  assert.throws(() => parseGpuCheck({ format: 'x' }, 'a.json'), /a\.json is no report of gpu-check: format/)
+  assert.throws(() => parseGpuCheck(null, 'a.json'), /a\.json is no report of gpu-check: the file/)
+})
