@@ -152,7 +152,15 @@ export function parseGpuCheck(value: unknown, source = 'report'): GpuCheckReport
   )
 }
 
-/** Reads the file that `npm run gpu-check` wrote. */
+/** Reads the file that `npm run gpu-check` wrote. Throws, with what to do, where it is missing or another. */
 export function readGpuCheck(file: string): GpuCheckReport {
-  return parseGpuCheck(JSON.parse(readFileSync(file, 'utf8')), file)
+  let read: string
+  try {
+    read = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new Error(`there is no report to read: ${(error as Error).message}; npm run gpu-check writes one`, {
+      cause: error,
+    })
+  }
+  return parseGpuCheck(JSON.parse(read), file)
 }
