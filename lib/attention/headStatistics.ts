@@ -1,4 +1,4 @@
-import { batchMatMul, matMul, multiply, reshape, slice, sumOver } from '../engine/ops'
+import { batchMatMul, diagonals, matMul, multiply, reshape, slice, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import type { AttentionBlock, AttentionObserver, ForwardShape } from '../model/observer'
 import type { HeadSeries, Horizon } from '../rhythm/headSeries'
@@ -116,23 +116,17 @@ export class HeadStatistics implements AttentionObserver {
     if (this.options.sentenceStarts) this.addSentences(block, attention, first)
 
     // Rows outside a response add nothing to any sum over rows; what they give per row is not read.
-    const inResponse = ({ prompt, response }: Sums, row: number) =>
-      start + row >= prompt && start + row < prompt + response
-    const partial = this.sums.some((s) => !inResponse(s, 0) || !inResponse(s, rows - 1))
-    if (partial) {
-      const weights = new Float32Array(batch * heads * rows)
-      for (let i = 0; i < weights.length; i++) {
-        weights[i] = inResponse(this.sums[Math.floor(i / (heads * rows))]!, i % rows) ? 1 : 0
-      }
-      attention = multiply(attention, tf.tensor3d(weights, [batch * heads, rows, 1]))
-    }
-    const rowSums = this.addLookback(attention, start, first)
-    for (const [i, window] of this.windows.entries()) this.addWindow(attention, rowSums, start, first, i, window)
-    const total = this.columnSums(attention)
+    const rowWeights = this.rowWeights(start, rows)
+    const near = this.nearDistances(start, rows)
+    const nearest = diagonals(attention, start, near).dataSync() as Float32Array
+    this.addRows(attention, nearest, near, start, first)
+    const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
     for (const [i, horizon] of this.horizons.entries()) {
-      this.addReceived(attention, total, start, first, horizon, (s) => s.fai[i]!)
+      const target = (s: Sums) => s.fai[i]!
+      if (horizon[1] === null) this.addFromDistance(total, nearest, near, start, first, horizon[0], target)
+      else this.addWithin(attention, rowWeights, start, first, horizon[0], horizon[1], target)
     }
-    this.addReceived(attention, total, start, first, [1, null], (s) => s.inbound)
+    this.addFromDistance(total, nearest, near, start, first, 1, (s) => s.inbound)
   }
 
   end(): void {
@@ -142,107 +136,149 @@ export class HeadStatistics implements AttentionObserver {
 
   /** One record per sequence, after the forward pass. */
   results(): HeadSeries[] {
-    const perSeries = <T>(response: number, use: (at: number, i: number) => T): T[] =>
-      Array.from({ length: this.observed.length * this.heads }, (_, i) => use(i * response, i))
+    const series = this.observed.length * this.heads
     return this.sums.map((sums, b) => {
       const { prompt, response } = sums
-      const mean = (received: Float64Array, [low, high]: Horizon) =>
-        Float32Array.from(received, (sum, i) => {
+      const mean = (received: Float64Array, [low, high]: Horizon) => {
+        const means = new Float32Array(received.length)
+        for (let i = 0; i < means.length; i++) {
           const from = (i % response) + low
           const to = high === null ? response - 1 : Math.min(response - 1, (i % response) + high)
-          return to < from ? 0 : sum / (to - from + 1)
-        })
+          if (to >= from) means[i] = received[i]! / (to - from + 1)
+        }
+        return means
+      }
+      const span = new Float32Array(series)
+      for (let i = 0; i < series; i++) {
+        let sum = 0
+        for (let at = i * response; at < (i + 1) * response; at++) sum += sums.lookback[at]!
+        span[i] = sum / response
+      }
       const starts = this.options.sentenceStarts?.[b]
       return {
         layers: [...this.observed],
         heads: this.heads,
         promptLength: prompt,
         responseLength: response,
-        span: Float32Array.from(
-          perSeries(
-            response,
-            (at) => sums.lookback.subarray(at, at + response).reduce((sum, x) => sum + x, 0) / response,
-          ),
-        ),
-        lookback: Float32Array.from(sums.lookback),
-        waad: this.windows.map((window, i) => ({ window, values: Float32Array.from(sums.waad[i]!) })),
+        span,
+        lookback: new Float32Array(sums.lookback),
+        waad: this.windows.map((window, i) => ({ window, values: new Float32Array(sums.waad[i]!) })),
         fai: this.horizons.map((horizon, i) => ({ horizon, values: mean(sums.fai[i]!, horizon) })),
         inbound: mean(sums.inbound, [1, null]),
         ...(starts && sums.sentences
-          ? { sentences: { starts: [...starts], values: Float32Array.from(sums.sentences) } }
+          ? { sentences: { starts: [...starts], values: new Float32Array(sums.sentences) } }
           : {}),
         ...(this.options.excludeSink ? { sinkExcluded: true } : {}),
       }
     })
   }
 
+  /** 1 for each row inside its sequence's response, else 0: `[series, 1, rows]`. */
+  private rowWeights(start: number, rows: number): tf.Tensor {
+    return this.constant(`rows ${start} ${rows}`, () => {
+      const weights = new Float32Array(this.sums.length * this.heads * rows)
+      for (let i = 0; i < weights.length; i++) {
+        const { prompt, response } = this.sums[Math.floor(i / (this.heads * rows))]!
+        const position = start + (i % rows)
+        weights[i] = position >= prompt && position < prompt + response ? 1 : 0
+      }
+      return tf.tensor3d(weights, [this.sums.length * this.heads, 1, rows])
+    })
+  }
+
+  /** How many distances t - s, from 0 on, a block's sums need one by one. */
+  private nearDistances(start: number, rows: number): number {
+    const open = this.horizons.filter(([, high]) => high === null).map(([low]) => low)
+    return Math.min(Math.max(1, ...this.windows, ...open), start + rows)
+  }
+
   /**
-   * `sum_s A[t,s] · (t - s)`, with distances from the block's start: absolute positions would lose precision on a GPU.
-   * Returns the sum of each row: 1, or 0 where leaving out the sink left nothing.
+   * What each row gives: its look-back distance `sum_s A[t,s] · (t - s)`, with distances from the block's start, for absolute
+   * positions would lose precision on a GPU; and `sum_s A[t,s] · min(t - s, W)`, which is W times the row's sum (1, or 0 where
+   * leaving out the sink left nothing) less what the nearest W keys fall short of W. `nearest [series, near, rows]` by distance.
    */
-  private addLookback(attention: tf.Tensor, start: number, first: number): Float32Array {
+  private addRows(attention: tf.Tensor, nearest: Float32Array, near: number, start: number, first: number) {
     const [series, rows, keys] = attention.shape as [number, number, number]
-    const distances = this.constant(`distances ${start} ${keys}`, () => {
-      const values = new Float32Array(keys * 2)
-      for (let s = 0; s < keys; s++) values.set([start - s, 1], s * 2)
-      return tf.tensor2d(values, [keys, 2])
-    })
-    const sums = matMul(reshape(attention, [series * rows, keys]), distances).dataSync()
-    this.eachResponseRow(series, rows, start, first, (sequence, at, i, row) => {
-      sequence.lookback[at] = sums[i * 2]! + row * sums[i * 2 + 1]!
-    })
-    const ofRows = new Float32Array(series * rows)
-    for (let i = 0; i < ofRows.length; i++) ofRows[i] = sums[i * 2 + 1]!
-    return ofRows
+    const byRow = reshape(attention, [series * rows, keys])
+    const timesColumn = (name: string, value: (s: number) => number) =>
+      matMul(
+        byRow,
+        this.constant(`${name} ${start} ${keys}`, () =>
+          tf.tensor2d(
+            Float32Array.from({ length: keys }, (_, s) => value(s)),
+            [keys, 1],
+          ),
+        ),
+      ).dataSync() as Float32Array
+    const distances = timesColumn('distances', (s) => start - s)
+    const rowSums = this.options.excludeSink ? timesColumn('ones', () => 1) : null
+    for (let i = 0; i < series; i++) {
+      const { lookback, waad, prompt, response } = this.sums[Math.floor(i / this.heads)]!
+      const base = (first + (i % this.heads)) * response + start - prompt
+      const from = Math.max(0, prompt - start)
+      const to = Math.min(rows, prompt + response - start)
+      const rowSum = (row: number) => (rowSums === null ? 1 : rowSums[i * rows + row]!)
+      for (let row = from; row < to; row++) lookback[base + row] = distances[i * rows + row]! + row * rowSum(row)
+      for (const [index, window] of this.windows.entries()) {
+        const into = waad[index]!
+        for (let row = from; row < to; row++) into[base + row] = window * rowSum(row)
+        for (let distance = 0; distance < Math.min(window, near); distance++) {
+          const at = (i * near + distance) * rows
+          for (let row = from; row < to; row++) into[base + row]! -= (window - distance) * nearest[at + row]!
+        }
+      }
+    }
   }
 
-  /** `sum_s A[t,s] · min(t - s, W)`: W times the row's sum, less what the nearest W keys fall short of W. */
-  private addWindow(
-    attention: tf.Tensor,
-    rowSums: Float32Array,
-    start: number,
-    first: number,
-    index: number,
-    window: number,
-  ): void {
-    const [series, rows, keys] = attention.shape as [number, number, number]
-    const from = Math.max(0, start - window + 1)
-    const shortfall = this.constant(`window ${window} ${rows} ${start - from}`, () =>
-      band(rows, keys - from, (row, column) => Math.max(0, window - (start + row - from - column))),
-    )
-    const sums = sumOver(multiply(columns(attention, from, keys), shortfall), 2).dataSync()
-    this.eachResponseRow(series, rows, start, first, (sequence, at, i) => {
-      sequence.waad[index]![at] = window * rowSums[i]! - sums[i]!
-    })
-  }
-
-  /** Adds what each key receives from this block's rows t with `s + Hlo <= t <= s + Hhi`. */
-  private addReceived(
-    attention: tf.Tensor,
+  /** Adds what each key receives from this block's rows t with `t - s >= low`: all that it receives, less the nearest rows'. */
+  private addFromDistance(
     total: Float32Array,
+    nearest: Float32Array,
+    near: number,
     start: number,
     first: number,
-    [low, high]: Horizon,
+    low: number,
+    target: (sums: Sums) => Float64Array,
+  ): void {
+    const series = this.sums.length * this.heads
+    const keys = total.length / series
+    const rows = keys - start
+    this.addToKeys(total, series, keys, 0, keys, first, target)
+    for (let i = 0; i < series; i++) {
+      const sums = this.sums[Math.floor(i / this.heads)]!
+      const { prompt, response } = sums
+      const into = target(sums)
+      const base = (first + (i % this.heads)) * response - prompt + start
+      for (let distance = 0; distance < Math.min(low, near); distance++) {
+        const at = (i * near + distance) * rows
+        const from = Math.max(0, prompt - start + distance)
+        const to = Math.min(rows, prompt + response - start)
+        for (let row = from; row < to; row++) into[base + row - distance]! -= nearest[at + row]!
+      }
+    }
+  }
+
+  /** Adds what each key receives from this block's rows t with `s + low <= t <= s + high`. */
+  private addWithin(
+    attention: tf.Tensor,
+    rowWeights: tf.Tensor,
+    start: number,
+    first: number,
+    low: number,
+    high: number,
     target: (sums: Sums) => Float64Array,
   ): void {
     const [series, rows, keys] = attention.shape as [number, number, number]
-    // Keys up to start - low are seen by every row of the block that is at least `low` away; nearer ones by some rows.
-    const allRows = high === null ? Math.max(0, start - low + 1) : 0
-    if (allRows > 0) this.addToKeys(total, series, keys, 0, allRows, first, target)
-    const from = high === null ? allRows : Math.max(0, start - high)
+    const from = Math.max(0, start - high)
     const to = keys - low
     if (to <= from) return
-    if (low === 0 && high === null) {
-      this.addToKeys(total, series, keys, from, to, first, target)
-      return
-    }
     const within = this.constant(`horizon ${low} ${high} ${rows} ${start - from} ${to - from}`, () =>
       band(rows, to - from, (row, column) => {
         const distance = start + row - from - column
-        return distance >= low && (high === null || distance <= high) ? 1 : 0
+        return distance >= low && distance <= high ? 1 : 0
       }),
     )
-    const some = sumOver(multiply(columns(attention, from, to), within), 1).dataSync() as Float32Array
+    const some = batchMatMul(rowWeights, multiply(columns(attention, from, to), within)).dataSync() as Float32Array
     this.addToKeys(some, series, to - from, 0, to - from, first, target, from)
   }
 
@@ -265,12 +301,6 @@ export class HeadStatistics implements AttentionObserver {
       const finish = Math.min(to, sequence.prompt + sequence.response - offset)
       for (let column = begin; column < finish; column++) into[base + column]! += sums[i * width + column]!
     }
-  }
-
-  private columnSums(attention: tf.Tensor): Float32Array {
-    const [series, rows] = attention.shape as [number, number, number]
-    const ones = this.constant(`ones ${series} ${rows}`, () => tf.ones([series, 1, rows]))
-    return batchMatMul(ones, attention).dataSync() as Float32Array
   }
 
   private withoutSink(attention: tf.Tensor): tf.Tensor {
@@ -308,23 +338,6 @@ export class HeadStatistics implements AttentionObserver {
       const sums = matMul(reshape(byQuery, [heads * count, keys]), membership(0, keys), true).dataSync()
       const base = first * count * count
       for (let i = 0; i < sums.length; i++) into[base + i]! += sums[i]!
-    }
-  }
-
-  /** Calls `use` for each response row of the block: the sequence, its index there, its index in `[series, rows]`, its row. */
-  private eachResponseRow(
-    series: number,
-    rows: number,
-    start: number,
-    first: number,
-    use: (sequence: Sums, at: number, i: number, row: number) => void,
-  ): void {
-    for (let i = 0; i < series; i++) {
-      const sequence = this.sums[Math.floor(i / this.heads)]!
-      const base = (first + (i % this.heads)) * sequence.response + start - sequence.prompt
-      const from = Math.max(0, sequence.prompt - start)
-      const to = Math.min(rows, sequence.prompt + sequence.response - start)
-      for (let row = from; row < to; row++) use(sequence, base + row, i * rows + row, row)
     }
   }
 

@@ -1,4 +1,4 @@
-import { execute, executeFast, flag, type Tensor, tf } from './tensorflow'
+import { execute, executeFast, flag, type Tensor, text, tf } from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
 const ONE_DNN_ROWS = 64
@@ -65,6 +65,13 @@ export const reshape = (a: Tensor, shape: readonly number[]): Tensor =>
 /** The part of `size` that begins at `begin`. */
 export const slice = (a: Tensor, begin: readonly number[], size: readonly number[]): Tensor =>
   execute('Slice', [a, constant(begin, 'int32'), constant(size, 'int32')])
+
+/**
+ * Diagonals of the last two axes: of `a [..., rows, columns]` the numbers `a[..., r, last - d + r]` for d from 0 to `count` - 1, as
+ * `[..., count, rows]`, with zeros where the column would be below 0. Every row needs a column `last + r`.
+ */
+export const diagonals = (a: Tensor, last: number, count: number): Tensor =>
+  execute('MatrixDiagPartV3', [a, constant([last - count + 1, last], 'int32'), scalar(0)], text('align', 'RIGHT_RIGHT'))
 
 /** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. Several times faster than TensorFlow's Roll. */
 export const swapHalves = (a: Tensor): Tensor => {

@@ -40,6 +40,8 @@ export const type = (name: string, dtype: 'float32' | 'int32'): OpAttribute => (
 })
 /** A TensorFlow boolean attribute. */
 export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
+/** A TensorFlow string attribute. */
+export const text = (name: string, value: string): OpAttribute => ({ name, type: binding.TF_ATTR_STRING, value })
 
 /**
  * Runs one TensorFlow op outside tfjs's gradient tape. TensorFlow infers type attributes from the inputs; naming them costs a tenth

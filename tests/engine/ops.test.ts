@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { reshape, slice } from '../../lib/engine/ops'
+import { diagonals, reshape, slice } from '../../lib/engine/ops'
 import { tf } from '../../lib/engine/tensorflow'
 
 test('more shapes than are held: every slice is right, and what is held stops growing', () => {
@@ -19,4 +19,11 @@ test('more shapes than are held: every slice is right, and what is held stops gr
   round(2100)
   assert.equal(tf.memory().numTensors, held)
   row.dispose()
+})
+
+test('diagonals are those of the last rows of a matrix, with zeros before its first column', () => {
+  // Rows 1 and 2 of three queries: row 1 sees keys 0 and 1, row 2 keys 0 to 2.
+  const a = tf.tensor3d([[[1, 2, 0], [3, 4, 5]]])
+  // By distance: to itself, one back, two back. Row 1 has no key two back.
+  assert.deepEqual(diagonals(a, 1, 3).arraySync(), [[[2, 5], [1, 4], [0, 3]]])
 })
