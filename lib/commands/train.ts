@@ -8,7 +8,7 @@ import { type MetricsLine, RunFolder } from '../training/runFolder'
 import { type TrainResult, train } from '../training/train'
 import type { TrainingConfig } from '../training/trainingConfig'
 import { planLines, shortageText, trainingPlan } from '../training/trainingPlan'
-import { during, print } from './shared'
+import { during, print, realNumber, wholeNumber } from './shared'
 
 export function register(program: Command): void {
   program
@@ -23,10 +23,27 @@ export function register(program: Command): void {
       'changes to the configuration, e.g. seed=1 grpo.updates=4 grpo.credit.strategy=uniform',
     )
     .option('--plan', 'print the plan of memory and time, and end', false)
+    .option(
+      '--gpu-memory <gib>',
+      'plan for a GPU with so much memory, e.g. 80, instead of the device at hand',
+      realNumber,
+    )
+    .option(
+      '--prompt-tokens <n>',
+      'plan with prompts of so many tokens: neither the task nor the model is read, and nothing is downloaded for a model known by name',
+      wholeNumber(1),
+    )
     .option('--anyway', 'train although the plan needs more memory than there is', false)
-    .action(async (file: string | undefined, { run, set = [], plan, anyway }) => {
+    .action(async (file: string | undefined, { run, set = [], plan, anyway, gpuMemory, promptTokens }) => {
+      if (!plan && (gpuMemory !== undefined || promptTokens !== undefined))
+        throw new ConfigError(
+          '--gpu-memory and --prompt-tokens go with --plan: a run has the device and the prompts that it has',
+        )
       const config = await configuration(file, run, set)
-      const planned = await trainingPlan(config)
+      const planned = await trainingPlan(config, {
+        promptTokens,
+        ...(gpuMemory === undefined ? {} : { gpuBytes: gpuMemory * 2 ** 30 }),
+      })
       for (const line of planLines(planned)) print(line)
       const shortage = shortageText(planned)
       if (shortage && !plan && !anyway) throw new ConfigError(`${shortage}; or --anyway`)

@@ -1,5 +1,6 @@
 import type { CheckSize } from '../device/checkReport'
 import type { ModelConfig } from '../model/config'
+import { publishedShape } from '../training/plan/publishedModels'
 
 type Shape = Pick<
   ModelConfig,
@@ -12,43 +13,16 @@ type Shape = Pick<
   | 'headDim'
 >
 
-/** A decoder of Qwen3's form. It has no token that ends a response: all are as long as they may be. */
-const qwen3 = (shape: Shape): ModelConfig => ({
-  ...shape,
-  modelType: 'qwen3',
-  maxPositionEmbeddings: 32768,
-  rmsNormEps: 1e-6,
-  ropeTheta: 1e6,
-  ropeScaling: null,
-  qkvBias: false,
-  outputBias: false,
-  queryKeyNorm: true,
-  tieWordEmbeddings: true,
-  bosTokenId: null,
-  eosTokenIds: [],
-  padTokenId: null,
-})
+/** Without a token that ends a response: all are as long as they may be. */
+const endless = (model: ModelConfig): ModelConfig => ({ ...model, eosTokenIds: [], padTokenId: null })
+
+/** A decoder of Qwen3's form. */
+const qwen3 = (shape: Shape): ModelConfig => ({ ...endless(publishedShape('Qwen/Qwen3-0.6B')!), ...shape })
 
 /** Shapes that are measured, by name. Qwen3's are the published ones. */
 export const CHECKED_MODELS: Record<string, ModelConfig> = {
-  'qwen3-0.6b': qwen3({
-    vocabSize: 151936,
-    hiddenSize: 1024,
-    intermediateSize: 3072,
-    numHiddenLayers: 28,
-    numAttentionHeads: 16,
-    numKeyValueHeads: 8,
-    headDim: 128,
-  }),
-  'qwen3-4b': qwen3({
-    vocabSize: 151936,
-    hiddenSize: 2560,
-    intermediateSize: 9728,
-    numHiddenLayers: 36,
-    numAttentionHeads: 32,
-    numKeyValueHeads: 8,
-    headDim: 128,
-  }),
+  'qwen3-0.6b': endless(publishedShape('Qwen/Qwen3-0.6B')!),
+  'qwen3-4b': endless(publishedShape('Qwen/Qwen3-4B')!),
   'small-17m': qwen3({
     vocabSize: 8192,
     hiddenSize: 384,

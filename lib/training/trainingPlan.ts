@@ -1,12 +1,15 @@
+import type { ModelConfig } from '../model/config'
+import type { LanguageModel } from '../model/languageModel'
 import type { Task } from '../tasks/task'
-import { blockSizes } from './gradients/blockSizes'
 import { memoryMoments, type PlannedMoment, peakMemory } from './plan/memoryMoments'
-import { deviceBytes, memoryIsReturned, type Remedy, remedies } from './plan/memoryShortage'
+import { type Remedy, remedies } from './plan/memoryShortage'
 import { parameterCounts } from './plan/parameterCounts'
 import { bytesOf } from './plan/parts'
+import { deviceAtHand, gpuWith, type PlannedDevice } from './plan/plannedDevice'
 import { type PlannedLengths, plannedLengths } from './plan/plannedLengths'
-import { plannedModel } from './plan/plannedModel'
+import { plannedModel, plannedShape } from './plan/plannedModel'
 import { type StepSeconds, stepSeconds } from './plan/timePlan'
+import { ConfigError } from './readConfig'
 import { resolveTask } from './resolveTask'
 import type { TrainingConfig } from './trainingConfig'
 
@@ -26,32 +29,65 @@ export interface TrainingPlan {
   shortage: { availableBytes: number; remedies: Remedy[] } | null
   /** Tokens of the task's first prompts and demonstrations. */
   lengths: PlannedLengths
-  /** Seconds of a step by phase, and of an evaluation, from small pieces of the work measured just now; empty for a run that does not fit. */
+  /** Seconds of a step by phase, and of an evaluation, from small pieces of the work measured just now; empty for a run that does not fit, or whose device or texts are not here. */
   seconds: StepSeconds
-  /** Estimated seconds of the whole run, evaluations included; null for a run that does not fit. */
+  /** Estimated seconds of the whole run, evaluations included; null where `seconds` is empty. */
   totalSeconds: number | null
   /** Bytes of one checkpoint on the disk. */
   checkpointBytes: number
 }
 
+export interface PlanOptions {
+  /** A task made by the caller, instead of the configuration's. */
+  task?: Task<unknown>
+  /** Plan for a GPU with so many bytes instead of the device at hand. Time is then not measured. */
+  gpuBytes?: number
+  /**
+   * Tokens that prompts are taken to have. With it neither the task's items nor the model's tokenizer are read, and of a model known by name nothing is
+   * downloaded. Time is then not measured.
+   */
+  promptTokens?: number
+}
+
 /**
  * Estimates memory and time of a run, in a second or two: lengths from its task, memory from shapes, time from gradients, decoding steps and the like
  * of one or a few layers. Memory is that of the longest sequences possible and of batches whose groups all have variance.
- * @param given a task made by the caller, instead of the configuration's
+ * Throws ConfigError where prompts are given and demonstrations are missing.
  */
-export async function trainingPlan(config: TrainingConfig, given?: Task<unknown>): Promise<TrainingPlan> {
+export async function trainingPlan(config: TrainingConfig, options: PlanOptions = {}): Promise<TrainingPlan> {
+  const { gpuBytes, promptTokens } = options
+  const device = gpuBytes === undefined ? deviceAtHand() : gpuWith(gpuBytes)
+  if (promptTokens !== undefined)
+    return planOf(config, await plannedShape(config.model), given(config, promptTokens), device)
   const text = await plannedModel(config.model)
-  const { task } = await resolveTask(config.task, given)
-  const model = text.config
-  const sizes = blockSizes()
-  const lengths = plannedLengths(config, task, text)
+  const { task } = await resolveTask(config.task, options.task)
+  return planOf(config, text.config, plannedLengths(config, task, text), device, text)
+}
+
+/** The lengths of a run whose prompts are not read. */
+function given({ supervised }: TrainingConfig, promptTokens: number): PlannedLengths {
+  if (supervised)
+    throw new ConfigError(
+      'a plan with given prompt tokens knows no demonstrations: plan with the model and its task, or with supervised=null',
+    )
+  return { prompts: [promptTokens], demonstrations: [], responses: null }
+}
+
+/** @param text measures time as well */
+async function planOf(
+  config: TrainingConfig,
+  model: ModelConfig,
+  lengths: PlannedLengths,
+  { availableBytes, memoryIsReturned, sizes, atHand }: PlannedDevice,
+  text: LanguageModel | null = null,
+): Promise<TrainingPlan> {
   const moments = memoryMoments(config, model, lengths, sizes)
-  const peak = peakMemory(moments, memoryIsReturned())
-  const available = deviceBytes()
-  const needed = available === null ? null : remedies(config, model, lengths, sizes, available)
+  const peak = peakMemory(moments, memoryIsReturned)
+  const needed =
+    availableBytes === null ? null : remedies(config, model, lengths, sizes, availableBytes, memoryIsReturned)
   const counts = parameterCounts(model, config.lora)
   // What is measured is part of the run: where that does not fit, nothing is.
-  const seconds = needed === null ? await stepSeconds(config, text, counts, lengths, sizes) : null
+  const seconds = needed === null && atHand && text ? await stepSeconds(config, text, counts, lengths, sizes) : null
   const { state } = (config.grpo ?? config.supervised)!.optimizer
   return {
     parameters: counts.all,
@@ -60,7 +96,7 @@ export async function trainingPlan(config: TrainingConfig, given?: Task<unknown>
     peakBytes: peak.bytes,
     peakMoment: peak.moment,
     moments: Object.fromEntries(moments.map(({ moment, parts }) => [moment, bytesOf(parts)])),
-    shortage: needed && { availableBytes: available!, remedies: needed },
+    shortage: needed && { availableBytes: availableBytes!, remedies: needed },
     lengths,
     seconds: seconds ?? {},
     totalSeconds: seconds ? totalSeconds(config, seconds) : null,

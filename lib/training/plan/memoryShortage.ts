@@ -25,9 +25,11 @@ function gpuBytes(): number | null {
     encoding: 'utf8',
   })
   const mebibytes = Number(stdout?.split('\n')[0])
-  // TensorFlow and CUDA keep some for themselves.
-  return status === 0 && mebibytes > 0 ? 0.92 * mebibytes * 2 ** 20 : null
+  return status === 0 && mebibytes > 0 ? usableGpuBytes(mebibytes * 2 ** 20) : null
 }
+
+/** Bytes for a run on a GPU that has so many: TensorFlow and CUDA keep some for themselves. */
+export const usableGpuBytes = (bytes: number): number => 0.92 * bytes
 
 /** A change of the configuration and the bytes that the run then needs. */
 export interface Remedy {
@@ -46,9 +48,9 @@ export function remedies(
   lengths: PlannedLengths,
   sizes: BlockSizes,
   available: number,
+  returned = memoryIsReturned(),
 ): Remedy[] | null {
-  const needed = (changed: TrainingConfig) =>
-    peakMemory(memoryMoments(changed, model, lengths, sizes), memoryIsReturned()).bytes
+  const needed = (changed: TrainingConfig) => peakMemory(memoryMoments(changed, model, lengths, sizes), returned).bytes
   if (needed(config) <= available) return null
   const single = CHANGES.flatMap((change): Remedy[] => {
     let changed = change(config)
