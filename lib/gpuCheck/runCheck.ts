@@ -8,6 +8,7 @@ import {
   GPU_CHECK_FORMAT,
   type GpuCheckReport,
 } from '../device/checkReport'
+import { gpuNotes } from '../device/gpuNotes'
 import { type GpuInfo, gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { peakRates } from '../device/peakRates'
 import { pacer } from '../engine/cooperate'
@@ -74,7 +75,7 @@ class Check {
       device: this.device,
       software: { node: process.versions.node, tensorflow, tfjs, cuda: cudaPackages(workspaceRoot()) },
       peak: gpu && peakRates(gpu.name),
-      notes: notesOn(this.device),
+      notes: [...notesOn(this.device), ...(gpu ? gpuNotes(gpu) : [])],
       rates: [],
       agreement: [],
       speed: [],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { gpuNotes } from '../../lib/device/gpuNotes'
 import { type Ask, gpuInUse, listGpus } from '../../lib/device/nvidiaSmi'
 import { peakRates } from '../../lib/device/peakRates'
 
@@ -73,4 +74,15 @@ test('peak rates are those of the whole name, and unknown for what merely resemb
   assert.deepEqual(peakRates('Tesla T4'), { of: 'T4', float32: 8.1e12, tf32: null, bf16: null })
   for (const name of ['NVIDIA GeForce RTX 4090 Laptop GPU', 'NVIDIA GeForce RTX 4090 D', 'AMD EPYC', 'NVIDIA L400'])
     assert.equal(peakRates(name), null, name)
+})
+
+test('what is known of a GPU with this TensorFlow: nothing, or that its driver compiles, is too old, or that it is too new', () => {
+  const [a100, h100, k80] = listGpus(answering)
+  const about = (gpu: typeof a100, change: object = {}) => gpuNotes({ ...gpu!, ...change }).join('\n')
+  assert.equal(about(a100), '')
+  assert.equal(about(k80), '')
+  assert.match(about(h100), /first used.*\n.*driver 550\.54\.15 is older than 555/)
+  assert.doesNotMatch(about(h100, { driver: '570.124' }), /older than/)
+  assert.match(about(h100, { computeCapability: 12, driver: '570.124' }), /newer than this TensorFlow/)
+  assert.match(about(k80, { computeCapability: 3.7 }), /TensorFlow needs 6\.0/)
 })

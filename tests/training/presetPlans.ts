@@ -1,13 +1,14 @@
 /**
- * The plans in the comments of data/configs: what the command above them prints.
+ * The plans in the comments of data/configs: what the command above them prints; and the table of them in environment.md.
  * `node --import tsx tests/training/presetPlans.ts` writes them anew after the plan or a preset changed.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConfig } from '../../lib/training/readConfig'
-import { planLines, shortageText, type TrainingPlan, trainingPlan } from '../../lib/training/trainingPlan'
+import { planLines, shortageText, size, type TrainingPlan, trainingPlan } from '../../lib/training/trainingPlan'
 
 const CONFIGS = join(__dirname, '..', '..', 'data', 'configs')
+export const ENVIRONMENT = join(__dirname, '..', '..', 'environment.md')
 const COMMAND =
   /^\/\/ {3}npm run -s rhythm -- train data\/configs\/(\S+) .*--plan --gpu-memory (\d+) --prompt-tokens (\d+)$/
 
@@ -44,9 +45,21 @@ export async function presetPlan(file: string): Promise<PresetPlan> {
   }
 }
 
+/** The row of environment.md: planned peak, when that is, and the three largest parts. */
+export function environmentRow(file: string, { peakBytes, peakMoment, memory }: TrainingPlan): string {
+  const largest = Object.entries(memory)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 3)
+  const parts = largest.map(([name, bytes]) => `${name} ${size(bytes)}`)
+  return `| \`${file.replace('.jsonc', '')}\` | ${size(peakBytes)}, in the ${peakMoment} | ${parts.join(', ')} |`
+}
+
 async function writePlans(): Promise<void> {
   for (const file of presetFiles()) {
-    const { written, printed } = await presetPlan(file)
+    const { written, printed, plan } = await presetPlan(file)
+    const row = environmentRow(file, plan)
+    const before = new RegExp(`^${row.split('`', 2).join('`').replace('|', '\\|')}\`.*$`, 'm')
+    writeFileSync(ENVIRONMENT, readFileSync(ENVIRONMENT, 'utf8').replace(before, row))
     const path = join(CONFIGS, file)
     const lines = readFileSync(path, 'utf8').split('\n')
     const at = lines.findIndex((line) => COMMAND.test(line))

@@ -12,7 +12,7 @@ import { publishedShape } from '../../lib/training/plan/publishedModels'
 import { ConfigError, parseConfig, readConfig } from '../../lib/training/readConfig'
 import { shortageText, trainingPlan } from '../../lib/training/trainingPlan'
 import { temporaryFolder } from '../support/temporaryFolder'
-import { presetFiles, presetPlan } from './presetPlans'
+import { ENVIRONMENT, environmentRow, presetFiles, presetPlan } from './presetPlans'
 import { tinyConfig } from './tinyRun'
 
 const folder = temporaryFolder()
@@ -56,6 +56,7 @@ for (const file of presetFiles()) {
     assert.equal(named, file)
     assert.deepEqual(written, printed, 'write them anew: node --import tsx tests/training/presetPlans.ts')
     assert.equal(shortageText(plan), null)
+    assert.ok(readFileSync(ENVIRONMENT, 'utf8').includes(environmentRow(file, plan)), 'the row of environment.md')
   })
 }
 
