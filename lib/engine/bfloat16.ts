@@ -1,54 +1,50 @@
 import { add, multiply, scalar } from './ops'
-import { execute, type Tensor, tf, type } from './tensorflow'
+import { execute, flag, isBfloat16, type Tensor, tf, type } from './tensorflow'
 
-/** The binding's raw calls. tfjs has no such number type: a tensor is an id, and those that an op returns belong to the caller. */
-interface RawBackend {
-  binding: {
-    TF_ATTR_TYPE: number
-    TF_ATTR_BOOL: number
-    TF_FLOAT: number
-    executeOp(name: string, attributes: object[], ids: number[], outputs: number): { id: number }[]
-    deleteTensor(id: number): void
-  }
-  getInputTensorIds(tensors: Tensor[]): number[]
-  createOutputTensor(metadata: object): Tensor
-  executeSingleOutput(name: string, attributes: object[], inputs: Tensor[]): Tensor
+// A bfloat16 tensor is a tf.Tensor that `tidy`, `Scope` and `dispose` own like any other: no id is ever held beside it. tfjs takes
+// it for float32; an op of tfjs given one throws, and so does reading its numbers.
+
+/** The same numbers, each rounded to the nearest of bfloat16: the exponents of float32, 7 bits of mantissa, half the memory. */
+export const toBfloat16 = (x: Tensor): Tensor => execute('Cast', [x], ...TO_BFLOAT16)
+
+/** The numbers of a bfloat16 tensor in float32. */
+export const toFloat32 = (x: Tensor): Tensor => execute('Cast', [x], ...TO_FLOAT32)
+
+const TRUNCATE = flag('Truncate', false)
+const TO_BFLOAT16 = [type('SrcT', 'float32'), type('DstT', 'bfloat16'), TRUNCATE]
+const TO_FLOAT32 = [type('SrcT', 'bfloat16'), type('DstT', 'float32'), TRUNCATE]
+const T = type('T', 'bfloat16')
+
+interface Transposed {
+  transposeA?: boolean
+  transposeB?: boolean
 }
 
-const backend = tf.backend() as unknown as RawBackend
-const { binding } = backend
-/** TensorFlow's number of the type. */
-const BFLOAT16 = 14
-
-function cast(id: number, from: number, to: number): { id: number } {
-  const attribute = (name: string, value: number) => ({ name, type: binding.TF_ATTR_TYPE, value })
-  const truncate = { name: 'Truncate', type: binding.TF_ATTR_BOOL, value: false }
-  return binding.executeOp('Cast', [attribute('SrcT', from), attribute('DstT', to), truncate], [id], 1)[0]!
-}
-
-/** A tensor of bfloat16 numbers: the exponents of float32, 7 bits of mantissa, half the memory. Lives until `dispose`. */
-export class Bfloat16Tensor {
-  /** How many are alive in this process. */
-  static held = 0
-  private id: number | null
-
-  /** Takes the values of a float32 tensor, each rounded to the nearest. */
-  constructor(values: Tensor) {
-    this.id = cast(backend.getInputTensorIds([values])[0]!, binding.TF_FLOAT, BFLOAT16).id
-    Bfloat16Tensor.held++
+/**
+ * Product of two matrices in bfloat16, either of them transposed: operands that are float32 are rounded first, sums are made in
+ * float32, and the result, rounded to bfloat16 once, is float32. For few rows `x Wᵀ` with `W [out, in]` is the fastest form.
+ * Nothing but the result is left, an error included.
+ */
+export function bfloat16Product(
+  a: Tensor,
+  b: Tensor,
+  { transposeA = false, transposeB = false }: Transposed = {},
+): Tensor {
+  // Freed one by one: a `tidy` for each product is a tenth of a decoding step.
+  const made: Tensor[] = []
+  const narrow = (x: Tensor) => {
+    if (isBfloat16(x)) return x
+    const rounded = toBfloat16(x)
+    made.push(rounded)
+    return rounded
   }
-
-  /** The same values in float32; the caller owns the tensor. */
-  toFloat32(): Tensor {
-    if (this.id === null) throw new Error('a bfloat16 tensor was used after it was disposed')
-    return backend.createOutputTensor(cast(this.id, BFLOAT16, binding.TF_FLOAT))
-  }
-
-  dispose(): void {
-    if (this.id === null) return
-    binding.deleteTensor(this.id)
-    this.id = null
-    Bfloat16Tensor.held--
+  try {
+    const flags = [flag('transpose_a', transposeA), flag('transpose_b', transposeB)]
+    const product = execute('MatMul', [narrow(a), narrow(b)], T, ...flags)
+    made.push(product)
+    return toFloat32(product)
+  } finally {
+    for (const tensor of made) tensor.dispose()
   }
 }
 
@@ -81,10 +77,12 @@ export function roundStochastically(x: Tensor, seed: number): Tensor {
  */
 function randomBits(shape: readonly number[], seed: number): Tensor {
   const draw = (size: number[], stream: number) =>
-    backend.executeSingleOutput(
+    execute(
       'StatelessRandomUniformFullInt',
-      [type('dtype', 'int32'), type('T', 'int32'), type('Tseed', 'int32')],
       [tf.tensor1d(size, 'int32'), tf.tensor1d([seed, stream], 'int32')],
+      type('dtype', 'int32'),
+      type('T', 'int32'),
+      type('Tseed', 'int32'),
     )
   if (shape.length < 2) return draw([...shape], 0)
   const [rows, ...rest] = shape as [number, ...number[]]
@@ -92,8 +90,7 @@ function randomBits(shape: readonly number[], seed: number): Tensor {
 }
 
 const bits = (x: Tensor): Tensor => execute('Bitcast', [x], type('type', 'int32'))
-const floats = (x: Tensor): Tensor =>
-  backend.executeSingleOutput('Bitcast', [type('T', 'int32'), type('type', 'float32')], [x])
+const floats = (x: Tensor): Tensor => execute('Bitcast', [x], type('T', 'int32'), type('type', 'float32'))
 // No additions: a GPU has none for 32-bit integers.
 const bitwise = (op: 'BitwiseAnd' | 'BitwiseOr' | 'BitwiseXor', x: Tensor, y: Tensor | number): Tensor =>
-  backend.executeSingleOutput(op, [type('T', 'int32')], [x, typeof y === 'number' ? tf.scalar(y, 'int32') : y])
+  execute(op, [x, typeof y === 'number' ? tf.scalar(y, 'int32') : y], type('T', 'int32'))

@@ -14,6 +14,13 @@ interface OpAttribute {
   value: unknown
 }
 
+/** An output of an op: an id that belongs to the caller until a tensor is made of it. */
+interface OutputMetadata {
+  id: number
+  shape: number[]
+  dtype: number
+}
+
 /** The part of tfjs-node's backend that this project calls below tfjs's own ops. */
 interface NativeBackend {
   binding: {
@@ -23,20 +30,27 @@ interface NativeBackend {
     TF_ATTR_TYPE: number
     TF_ATTR_BOOL: number
     TF_ATTR_STRING: number
+    getNumOfTensors(): number
+    executeOp(name: string, attributes: OpAttribute[], ids: number[], outputs: number): OutputMetadata[]
   }
   isUsingGpuDevice: boolean
+  /** What the backend knows of each tensor; `dtype` is TensorFlow's number of its type. */
+  tensorMap: { get(dataId: object): { dtype: number } }
   getInputTensorIds(tensors: tf.Tensor[]): number[]
-  executeSingleOutput(name: string, attributes: OpAttribute[], inputs: tf.Tensor[]): tf.Tensor
+  createOutputTensor(metadata: OutputMetadata): tf.Tensor
 }
 
 const native = tf.backend() as unknown as NativeBackend
 const { binding } = native
 
+/** TensorFlow's number of the type. */
+const BFLOAT16 = 14
+
 /** A TensorFlow type attribute: `type('Tidx', 'int32')`. */
-export const type = (name: string, dtype: 'float32' | 'int32'): OpAttribute => ({
+export const type = (name: string, dtype: 'float32' | 'int32' | 'bfloat16'): OpAttribute => ({
   name,
   type: binding.TF_ATTR_TYPE,
-  value: dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32,
+  value: { float32: binding.TF_FLOAT, int32: binding.TF_INT32, bfloat16: BFLOAT16 }[dtype],
 })
 /** A TensorFlow boolean attribute. */
 export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
@@ -52,8 +66,16 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   inputs: tf.Tensor[],
   ...attributes: OpAttribute[]
 ): T {
-  return native.executeSingleOutput(op, attributes, inputs) as T
+  const [output] = binding.executeOp(op, attributes, native.getInputTensorIds(inputs), 1)
+  if (output!.dtype !== BFLOAT16) return native.createOutputTensor(output!) as T
+  // tfjs has no such type: it takes the tensor for float32, owns it like any other, and the backend keeps its real type.
+  const tensor = native.createOutputTensor({ ...output!, dtype: binding.TF_FLOAT })
+  native.tensorMap.get(tensor.dataId).dtype = BFLOAT16
+  return tensor as T
 }
+
+/** Whether TensorFlow holds a tensor in bfloat16, which only the functions of `bfloat16.ts` and `execute` take. */
+export const isBfloat16 = (x: tf.Tensor): boolean => native.tensorMap.get(x.dataId).dtype === BFLOAT16
 
 /**
  * Hands a new tensor's numbers to TensorFlow now instead of at its first use. TensorFlow copies them, and JavaScript's array is free to go.
@@ -111,7 +133,7 @@ export function deviceReport(): DeviceReport {
   }
 }
 
-/** Memory of this process in bytes: tensors held through tfjs, the JavaScript heap, and all that is resident. */
+/** Memory of this process in bytes: tensors held through tfjs (which counts bfloat16 as four bytes a number), the JavaScript heap, and all that is resident. */
 export interface MemoryReport {
   tensors: number
   tensorBytes: number
@@ -125,3 +147,6 @@ export function memory(): MemoryReport {
   const { heapUsed, rss } = process.memoryUsage()
   return { tensors: numTensors, tensorBytes: numBytes, heapBytes: heapUsed, residentBytes: rss }
 }
+
+/** How many tensors TensorFlow holds for this process, whoever owns them: what a leak adds to. */
+export const nativeTensors = (): number => binding.getNumOfTensors()

@@ -1,4 +1,4 @@
-import { writeRows } from '../engine/ops'
+import { add, batchMatMul, matMul, reshape, softmax, writeRows } from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -57,24 +57,30 @@ export class KeyValueCache {
     const needed = Math.max(...this.lengths) + 1
     if (needed > this.capacity) this.resize(roundUp(needed))
     const { capacity, lengths } = this
-    const groups = this.config.numKeyValueHeads
-    const rows = new Int32Array(lengths.length * groups)
-    const mask = new Float32Array(rows.length * capacity).fill(Number.NEGATIVE_INFINITY)
-    for (let row = 0; row < rows.length; row++) {
-      const position = lengths[Math.floor(row / groups)]!
-      rows[row] = row * capacity + position
-      mask.fill(0, row * capacity, row * capacity + position + 1)
-    }
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = this.config
+    const rows = new Int32Array(lengths.length * K)
+    for (let row = 0; row < rows.length; row++) rows[row] = row * capacity + lengths[Math.floor(row / K)]!
+    const together = lengths.length === 1 && H * K * capacity * headDim <= MOST_TOGETHER
+    const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : maskOfSequences(lengths, K, capacity)
     const positions = Array.from(lengths)
     for (let i = 0; i < lengths.length; i++) lengths[i]!++
-    return { positions, rows: tf.tensor1d(rows, 'int32'), mask: tf.tensor3d(mask, [rows.length, 1, capacity]) }
+    return { positions, rows: tf.tensor1d(rows, 'int32'), mask, together }
   }
 
-  /** Writes one token of every sequence in `layer`, `[batch · K, headDim]` each, and returns all keys and values `[batch · K, capacity, headDim]`. */
-  append(layer: number, rows: tf.Tensor1D, keys: tf.Tensor, values: tf.Tensor): { keys: tf.Tensor; values: tf.Tensor } {
+  /** Writes one token of every sequence in `layer`, `[batch · K, headDim]` each. */
+  append(layer: number, rows: tf.Tensor1D, keys: tf.Tensor, values: tf.Tensor): void {
     writeRows(this.keys[layer]!.rows, rows, keys)
     writeRows(this.values[layer]!.rows, rows, values)
-    return { keys: this.keys[layer]!.blocks, values: this.values[layer]!.blocks }
+  }
+
+  /** What queries `[batch, H, headDim]` (`[H, headDim]` of one sequence) of this step read in `layer`: as many numbers, in the same order. */
+  attend(layer: number, queries: tf.Tensor, { mask, together }: StepPositions): tf.Tensor {
+    const [keys, values] = [this.keys[layer]!, this.values[layer]!]
+    if (together) return matMul(softmax(add(matMul(queries, keys.rows, true), mask)), values.rows)
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = this.config
+    const byGroup = reshape(queries, [this.lengths.length * K, H / K, headDim])
+    const scores = batchMatMul(byGroup, keys.blocks, true)
+    return batchMatMul(softmax(add(scores, mask)), values.blocks)
   }
 
   /**
@@ -131,8 +137,30 @@ export interface StepPositions {
   positions: number[]
   /** Rows of the cache, one for each sequence and key-value head. */
   rows: tf.Tensor1D
-  /** 0 where a key exists, -Infinity elsewhere, `[batch · K, 1, capacity]`. */
-  mask: tf.Tensor3D
+  /** 0 where a key exists, -Infinity elsewhere, `[batch · K, 1, capacity]`; `together`: and is of the head's group, `[H, K · capacity]`. */
+  mask: tf.Tensor
+  /** Whether all heads meet the keys of all groups in one product and mask the others: faster for one sequence while its cache is small. */
+  together: boolean
+}
+
+/** Multiplications of one layer's queries with keys up to which they are made `together`: a batched product costs more to start. */
+const MOST_TOGETHER = 2 ** 21
+
+function maskOfSequences(lengths: Int32Array, K: number, capacity: number): tf.Tensor {
+  const mask = new Float32Array(lengths.length * K * capacity).fill(Number.NEGATIVE_INFINITY)
+  for (let row = 0; row < lengths.length * K; row++)
+    mask.fill(0, row * capacity, row * capacity + lengths[Math.floor(row / K)]! + 1)
+  return tf.tensor3d(mask, [lengths.length * K, 1, capacity])
+}
+
+function maskOfHeads(H: number, K: number, capacity: number, length: number): tf.Tensor {
+  const width = K * capacity
+  const mask = new Float32Array(H * width).fill(Number.NEGATIVE_INFINITY)
+  for (let head = 0; head < H; head++) {
+    const first = head * width + Math.floor(head / (H / K)) * capacity
+    mask.fill(0, first, first + length + 1)
+  }
+  return tf.tensor2d(mask, [H, width])
 }
 
 const roundUp = (tokens: number) => Math.ceil(tokens / GROWTH) * GROWTH

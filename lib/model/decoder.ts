@@ -6,18 +6,19 @@ import {
   multiply,
   reshape,
   rmsNorm,
-  silu,
   slice,
   softmax,
   swapHalves,
+  timesSigmoid,
   transpose,
 } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import type { KeyValueCache } from './cache'
 import type { ModelConfig } from './config'
+import { columnsToRows, linear } from './linear'
 import type { AttentionObserver } from './observer'
-import { type RotaryTables, rotaryTables } from './rotary'
+import { type RotaryTables, rotaryTables, rotations } from './rotary'
 import type { DecoderWeights, LayerWeights } from './weights'
 
 // Shapes: B = batch, N = tokens of the longest sequence, H = query heads, K = key-value heads, D = headDim.
@@ -117,7 +118,7 @@ export async function forward(
         tf.tidy(() => {
           const joined = attended.length === 1 ? attended[0]! : tf.concat(attended, 2)
           const byToken = reshape(transpose(joined, [0, 2, 1, 3]), [B * N, H * config.headDim])
-          return add(x, linear(byToken, layerWeights.output, layerWeights.outputBias))
+          return add(x, linear(byToken, layerWeights.products?.output ?? layerWeights.output, layerWeights.outputBias))
         }),
       )
       scope.release(x, queries, keys, values, ...attended)
@@ -159,30 +160,36 @@ export function decodeStep(decoder: Decoder, tokens: ArrayLike<number>, cache: K
     throw new RangeError(`decodeStep: a sequence already has ${longest} tokens, the model's context; stop before that`)
   }
   return tf.tidy(() => {
-    const { positions, rows, mask } = cache.advance()
-    const tables = rotaryTables(config, positions)
+    const step = cache.advance()
+    const turn = rotations(config, step.positions)
     const B = tokens.length
-    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
+    // One sequence has no axis of its own: taking its heads apart then needs no copy.
+    const [lead, begin] = B === 1 ? [[], []] : [[B], [0]]
     let x: tf.Tensor = embed(weights, Int32Array.from(tokens))
     for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-      const layerWeights = weights.layers[layer]!
+      const own = weights.layers[layer]!
       x = tf.tidy(() => {
-        const [q, k, v] = projectHeads(config, layerWeights, x, [B], tables)
-        const held = cache.append(layer, rows, reshape(k, [B * K, D]), reshape(v, [B * K, D]))
-        const scores = batchMatMul(reshape(q, [B * K, H / K, D]), held.keys, true)
-        const attention = softmax(add(scores, mask))
-        const attended = reshape(batchMatMul(attention, held.values), [B, H * D])
-        const afterAttention = add(x, linear(attended, layerWeights.output, layerWeights.outputBias))
-        return gatedMlp(config, layerWeights, afterAttention)
+        const normed = rmsNorm(x, own.inputNorm, rmsNormEps)
+        const heads = linear(normed, own.queryKeyValue, own.queryKeyValueBias, [...lead, H + 2 * K, D])
+        const some = (of: tf.Tensor, first: number, count: number) =>
+          slice(of, [...begin, first, 0], [...lead, count, D])
+        const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [B * K, D]))
+        let queriesAndKeys = some(heads, 0, H + K)
+        if (own.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, own.queryKeyNorm, rmsNormEps)
+        const turned = turn(queriesAndKeys)
+        cache.append(layer, step.rows, byGroup(some(turned, H, K)), byGroup(some(heads, H + K, K)))
+        const attended = reshape(cache.attend(layer, some(turned, 0, H), step), [B, H * D])
+        return gatedMlp(config, own, add(x, linear(attended, own.products?.output ?? own.output, own.outputBias)))
       })
     }
-    return rmsNorm(x, weights.finalNorm, config.rmsNormEps) as tf.Tensor2D
+    return rmsNorm(x, weights.finalNorm, rmsNormEps) as tf.Tensor2D
   })
 }
 
 /** Untempered logits of states `[rows, hidden]`: `[rows, vocabulary]`. The caller owns the result. */
 export function logits(decoder: Decoder, states: tf.Tensor2D): tf.Tensor2D {
-  return matMul(states, decoder.weights.head, true)
+  return linear(states, decoder.weights.head) as tf.Tensor2D
 }
 
 /** Queries, keys (rotated, so scaled that their products are divided by √D) and values of each head: `[...lead, H, D]`, `[...lead, K, D]` twice. */
@@ -230,31 +237,34 @@ function upTo(end: number, source: tf.Tensor4D): tf.Tensor {
   return end === N ? whole : slice(whole, [0, 0, 0], [B * K, end, D])
 }
 
-/** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. Inside, a column is a token. */
+/** Gate and up of so many rows are one product: of more, taking them apart would cost more than it spares. */
+const FEW_ROWS = 32
+
+/** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. */
 function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Tensor {
   const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
-  const activated = multiply(silu(matMul(layer.gate, normed, true)), matMul(layer.up, normed, true))
-  return add(x, columnsToRows(matMul(layer.down, activated)))
+  const { products } = layer
+  if (!products) {
+    // Inside, a column is a token.
+    const gate = matMul(layer.gate, normed, true)
+    const activated = timesSigmoid(multiply(gate, matMul(layer.up, normed, true)), gate)
+    return add(x, columnsToRows(matMul(layer.down, activated)))
+  }
+  const [gate, up] =
+    x.shape[0]! < FEW_ROWS && !products.gate.adapter && !products.up.adapter
+      ? gateAndUp(normed, products.gateUp)
+      : [linear(normed, products.gate), linear(normed, products.up)]
+  return add(x, linear(timesSigmoid(multiply(gate, up), gate), products.down))
 }
 
-/** From here on, `x · Wᵀ` is as fast as `W · xᵀ`, whose result has to be transposed. */
-const MANY_ROWS = 32
-
-/** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). */
-function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null, shape?: number[]): tf.Tensor {
-  const rows = x.shape[0]!
-  const few = rows < MANY_ROWS
-  const product = few ? matMul(weight, x, true) : matMul(x, weight, true)
-  if (rows === 1 && !bias) return reshape(product, shape ?? [1, weight.shape[0]!])
-  const byRow = few ? columnsToRows(product) : product
-  const sum = bias ? add(byRow, bias) : byRow
-  return shape ? reshape(sum, shape) : sum
-}
-
-/** `[out, rows]` to `[rows, out]`. */
-function columnsToRows(x: tf.Tensor): tf.Tensor {
-  const [out, rows] = x.shape as [number, number]
-  return rows === 1 ? reshape(x, [1, out]) : transpose(x, [1, 0])
+/** Gate and up of a few rows, `[rows, intermediate]` each. */
+function gateAndUp(x: tf.Tensor, matrix: tf.Tensor): [tf.Tensor, tf.Tensor] {
+  const both = linear(x, { matrix, adapter: null })
+  const [rows, width] = [x.shape[0]!, both.shape[1]! / 2]
+  if (rows > 1) return [slice(both, [0, 0], [rows, width]), slice(both, [0, width], [rows, width])]
+  // Whole rows need no copy.
+  const halves = reshape(both, [2, width])
+  return [slice(halves, [0, 0], [1, width]), slice(halves, [1, 0], [1, width])]
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {

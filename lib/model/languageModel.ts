@@ -1,9 +1,9 @@
-import { tf } from '../engine/tensorflow'
+import type { Precision } from '../engine/precision'
 import { applyChatTemplate, type ChatMessage, type ChatTemplate, type ChatTemplateOptions } from './chatTemplate'
 import type { ModelConfig } from './config'
 import type { Decoder } from './decoder'
 import type { TextTokenizer } from './tokenizer'
-import { type DecoderWeights, weightTensors } from './weights'
+import { type DecoderWeights, disposeWeights, weightTensors } from './weights'
 
 /** A decoder with its tokenizer and chat template, as far as the checkpoint has them. */
 export class LanguageModel implements Decoder {
@@ -21,6 +21,11 @@ export class LanguageModel implements Decoder {
   /** Number of weights; those that are shared are counted once. */
   get parameterCount(): number {
     return weightTensors(this.weights).reduce((sum, tensor) => sum + tensor.size, 0)
+  }
+
+  /** Number type of its products. */
+  get precision(): Precision {
+    return this.weights.layers[0]?.products ? 'bf16' : 'float32'
   }
 
   get isDisposed(): boolean {
@@ -49,7 +54,7 @@ export class LanguageModel implements Decoder {
 
   /** Frees the weights. The model cannot be used afterwards; `loadModel` reads it again. */
   dispose(): void {
-    if (!this.isDisposed) tf.dispose(weightTensors(this.weights))
+    if (!this.isDisposed) disposeWeights(this.weights)
   }
 
   private requireTokenizer(): TextTokenizer {

@@ -1,3 +1,4 @@
+import { batchMatMul, matMul, reshape } from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -45,4 +46,38 @@ export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>):
   }
   const shape: [number, number, number] = [positions.length, 1, half * 2]
   return { cos: tf.tensor3d(cos, shape), signedSin: tf.tensor3d(signedSin, shape) }
+}
+
+/**
+ * The same for one token of each sequence, at the given positions, as one product: turns `[sequences, heads, headDim]` (`[heads, headDim]` of one
+ * sequence). A few ops less than with the tables. Call it within a `tidy`.
+ */
+export function rotations(config: ModelConfig, positions: readonly number[]): (x: tf.Tensor) => tf.Tensor {
+  const D = config.headDim
+  if (new Set(positions).size === 1) {
+    const matrix = rotationMatrices(config, [positions[0]!])
+    const turn = reshape(matrix, [D, D])
+    return (x) => (x.rank === 2 ? matMul(x, turn) : reshape(matMul(reshape(x, [-1, D]), turn), x.shape))
+  }
+  const matrices = rotationMatrices(config, positions)
+  return (x) => batchMatMul(x, matrices)
+}
+
+/** `[positions, headDim, headDim]`. */
+function rotationMatrices(config: ModelConfig, positions: readonly number[]): tf.Tensor3D {
+  const frequencies = rotaryFrequencies(config)
+  const half = frequencies.length
+  const D = 2 * half
+  const scale = D ** -0.25
+  const values = new Float32Array(positions.length * D * D)
+  for (const [p, position] of positions.entries()) {
+    const at = p * D * D
+    for (let i = 0; i < half; i++) {
+      const [cos, sin] = [Math.cos(position * frequencies[i]!) * scale, Math.sin(position * frequencies[i]!) * scale]
+      values[at + i * D + i] = values[at + (i + half) * D + i + half] = cos
+      values[at + i * D + i + half] = sin
+      values[at + (i + half) * D + i] = -sin
+    }
+  }
+  return tf.tensor3d(values, [positions.length, D, D])
 }

@@ -1,6 +1,10 @@
+import { toBfloat16, toFloat32 } from '../engine/bfloat16'
+import { slice } from '../engine/ops'
+import type { Precision } from '../engine/precision'
 import { Scope } from '../engine/scope'
-import { tf, upload } from '../engine/tensorflow'
+import { isBfloat16, tf, upload } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
+import type { LayerProducts, NarrowMatrix } from './linear'
 import type { WeightSource } from './weightSource'
 
 /**
@@ -20,9 +24,20 @@ export interface LayerWeights {
   gate: tf.Tensor
   up: tf.Tensor
   down: tf.Tensor
+  /** Matrices in bfloat16, which products use where they are there. */
+  products?: LayerProducts | null
 }
 
-/** All weights of a decoder. `head` is `embedding` itself where the two are tied; both are `[vocabulary, hidden]`. */
+/** The matrices of a layer that `products` hold in bfloat16. */
+export const NARROW_MATRICES = ['output', 'gate', 'up', 'down'] as const
+
+/** The layer's tensors by name, without those of `products`. */
+export const layerTensors = ({ products: _, ...own }: LayerWeights): [string, tf.Tensor][] =>
+  Object.entries(own).filter((entry): entry is [string, tf.Tensor] => entry[1] !== null)
+
+/**
+ * All weights of a decoder. What bfloat16 can hold are the layers' output projections and MLPs; the rest is float32 (logits rounded to 8
+ * bits would tie the likeliest tokens). `head` is `embedding` itself where the two are tied; both are `[vocabulary, hidden]`. */
 export interface DecoderWeights {
   embedding: tf.Tensor2D
   layers: LayerWeights[]
@@ -30,19 +45,52 @@ export interface DecoderWeights {
   head: tf.Tensor2D
 }
 
-/** Every tensor once. */
+/** Every tensor once, without those of `products` that are not weights themselves. */
 export function weightTensors(weights: DecoderWeights): tf.Tensor[] {
-  const layers = weights.layers.flatMap((layer) => Object.values(layer).filter((t): t is tf.Tensor => t !== null))
+  const layers = weights.layers.flatMap((layer) => layerTensors(layer).map(([, tensor]) => tensor))
   return [...new Set([weights.embedding, ...layers, weights.finalNorm, weights.head])]
 }
 
+/** Frees all weights, and what `products` hold. */
+export function disposeWeights(weights: DecoderWeights): void {
+  tf.dispose(weightTensors(weights))
+  for (const { products } of weights.layers) if (products) disposeProducts(products)
+}
+
+/** Matrices of a layer in bfloat16; gate and up are views of one tensor. The caller owns them. */
+export function layerProducts(layer: Pick<LayerWeights, (typeof NARROW_MATRICES)[number]>): LayerProducts {
+  const kept = (make: () => tf.Tensor) => tf.keep(tf.tidy(make))
+  const gateUp = kept(() => toBfloat16(tf.concat([layer.gate, layer.up], 0)))
+  const [rows, columns] = layer.gate.shape as [number, number]
+  const narrow = (make: () => tf.Tensor): NarrowMatrix => ({ matrix: kept(make), adapter: null })
+  return {
+    output: narrow(() => toBfloat16(layer.output)),
+    // Whole rows of a tensor share its memory.
+    gate: narrow(() => slice(gateUp, [0, 0], [rows, columns])),
+    up: narrow(() => slice(gateUp, [rows, 0], [rows, columns])),
+    gateUp,
+    down: narrow(() => toBfloat16(layer.down)),
+  }
+}
+
+/** Frees what `layerProducts` made, with what adapters left there. */
+export function disposeProducts(products: LayerProducts): void {
+  products.gateUp.dispose()
+  for (const name of NARROW_MATRICES) {
+    const { matrix, adapter } = products[name]
+    tf.dispose([matrix, ...(adapter ? [adapter.a, adapter.b] : [])])
+    products[name].adapter = null
+  }
+}
+
 /**
- * Reads all weights of a checkpoint into tensors, one at a time.
+ * Reads all weights of a checkpoint into tensors, one at a time. With `bf16`, those that products can use so are held in bfloat16 alone.
  * Throws what the source throws for missing, malformed or non-finite tensors; nothing is held then.
  */
 export async function readWeights(
   source: WeightSource,
   onProgress?: (done: number, total: number, note?: string) => void,
+  precision: Precision = 'float32',
 ): Promise<DecoderWeights> {
   const { config } = source
   const { numHiddenLayers, numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
@@ -73,7 +121,7 @@ export async function readWeights(
       const norms = config.queryKeyNorm
         ? await Promise.all(['q', 'k'].map((p) => source.read(`${attention}${p}_norm.weight`)))
         : null
-      layers.push({
+      const layer: LayerWeights = {
         inputNorm: await vector(`${at}input_layernorm.weight`),
         queryKeyValue: await matrix(...['q', 'k', 'v'].map((p) => `${attention}${p}_proj.weight`)),
         queryKeyValueBias: biases && held(tf.tensor1d(concatenate(biases))),
@@ -91,13 +139,23 @@ export async function readWeights(
         gate: await matrix(`${at}mlp.gate_proj.weight`),
         up: await matrix(`${at}mlp.up_proj.weight`),
         down: await matrix(`${at}mlp.down_proj.weight`),
-      })
+      }
+      layers.push(layer)
+      if (precision === 'float32') continue
+      const products = layerProducts(layer)
+      scope.keep(products.gateUp)
+      for (const name of NARROW_MATRICES) {
+        scope.release(layer[name])
+        layer[name] = scope.keep(products[name].matrix)
+      }
+      layer.products = products
     }
     onProgress?.(numHiddenLayers, numHiddenLayers, 'reading layers')
     const finalNorm = await vector('model.norm.weight')
     const head = config.tieWordEmbeddings ? embedding : await embeddingLike('lm_head.weight')
     const weights = { embedding, layers, finalNorm, head }
     for (const tensor of weightTensors(weights)) scope.give(tensor)
+    for (const { products } of layers) if (products) scope.give(products.gateUp)
     return weights
   } finally {
     scope.end()
@@ -114,6 +172,15 @@ function concatenate(parts: Float32Array[]): Float32Array {
   return whole
 }
 
+function float32Values(tensor: tf.Tensor) {
+  const wide = toFloat32(tensor)
+  try {
+    return wide.dataSync()
+  } finally {
+    wide.dispose()
+  }
+}
+
 /** One tensor as a checkpoint stores it, fetched when its turn comes. */
 export interface StoredWeight {
   name: string
@@ -127,7 +194,7 @@ export interface StoredWeight {
  */
 export function storedWeights(config: ModelConfig, weights: DecoderWeights): StoredWeight[] {
   const { numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
-  const values = (tensor: tf.Tensor) => tensor.dataSync() as Float32Array
+  const values = (tensor: tf.Tensor) => (isBfloat16(tensor) ? float32Values(tensor) : tensor.dataSync()) as Float32Array
   const plain = (name: string, tensor: tf.Tensor | null): StoredWeight[] =>
     tensor ? [{ name, shape: [...tensor.shape], load: () => values(tensor) }] : []
   /** Parts of a tensor stacked along its first axis, `width` numbers a row. */

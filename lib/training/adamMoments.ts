@@ -1,4 +1,4 @@
-import { Bfloat16Tensor, roundStochastically } from '../engine/bfloat16'
+import { roundStochastically, toBfloat16, toFloat32 } from '../engine/bfloat16'
 import { ResourceVariable } from '../engine/resourceVariable'
 import { deviceReport, type Tensor, tf } from '../engine/tensorflow'
 
@@ -95,15 +95,15 @@ class Float32Moment implements Moment {
 }
 
 class Bfloat16Moment implements Moment {
-  private values: Bfloat16Tensor
+  private values: Tensor
 
   /** Values that bfloat16 holds: zero, or those of a checkpoint. */
   constructor(values: Tensor) {
-    this.values = new Bfloat16Tensor(values)
+    this.values = tf.keep(toBfloat16(values))
   }
 
   open(): ResourceVariable {
-    const tensor = this.values.toFloat32()
+    const tensor = toFloat32(this.values)
     try {
       return new ResourceVariable(tensor)
     } finally {
@@ -115,14 +115,14 @@ class Bfloat16Moment implements Moment {
     tf.tidy(() => {
       const moved = variable.read()
       variable.dispose()
-      const rounded = new Bfloat16Tensor(roundStochastically(moved, seed))
+      const rounded = tf.keep(toBfloat16(roundStochastically(moved, seed)))
       this.values.dispose()
       this.values = rounded
     })
   }
 
   read(): Tensor {
-    return this.values.toFloat32()
+    return toFloat32(this.values)
   }
 
   dispose(): void {

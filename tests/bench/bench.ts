@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: how long the library takes in float32, and how much memory, each piece of work in fresh processes.
+ * `npm run bench`: how long the library takes, and how much memory, each piece of work in fresh processes; in float32, as PyTorch's side
+ * always is, and with bfloat16 products where a name ends in -bf16.
  * `--peer PYTHON MODEL` runs the same work in PyTorch in turn (ours, theirs, ours, theirs, …) and prints median ratios;
  * MODEL is a folder made with `npm run -s rhythm -- export --output MODEL`.
  */
@@ -8,7 +9,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { type GrpoPhases, grpoReport } from './grpoReport'
-import { WORK } from './work'
+import { NARROW, WORK } from './work'
 
 interface Measurement {
   seconds: number
@@ -37,11 +38,12 @@ function run(command: string, args: string[]): Measurement {
   return JSON.parse(line) as Measurement
 }
 const ours = (name: string) => run(process.execPath, ['--import', 'tsx', join(__dirname, 'workloads.ts'), name])
-const theirs = (name: string) => run(options.peer![0]!, [join(__dirname, 'peer.py'), options.peer![1]!, name])
+const theirs = (name: string) =>
+  run(options.peer![0]!, [join(__dirname, 'peer.py'), options.peer![1]!, name.replace(NARROW, '')])
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 const print = (text: string) => process.stdout.write(`${text}\n`)
 
-print(`${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}, float32`)
+print(`${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.versions.node}`)
 print(
   `median of ${runs} fresh processes${options.peer ? '; ratio = ours / PyTorch, pair by pair: below 1 is faster or smaller' : ''}\n`,
 )

@@ -3,16 +3,17 @@ export interface Work {
   title: string
   /** Tokens written, for a rate. */
   tokens?: number
-  /** Whether peer.py does the same. Default true. */
+  /** Whether peer.py does the same, in float32. Default true. */
   peer?: boolean
 }
+
+/** The same work with bfloat16 products ends in this. */
+export const NARROW = '-bf16'
 
 const MODEL = 'SmolLM2-135M'
 const SMALL = 'decoder of 4.8M parameters'
 
-/** What is measured, in the order in which it is printed. */
-export const WORK: Work[] = [
-  { name: 'load', title: `load ${MODEL}` },
+const MODEL_WORK: Work[] = [
   ...[512, 2048, 8192].map((n) => ({ name: `forward-${n}`, title: `${MODEL}, forward, ${n} tokens` })),
   ...[512, 2048, 8192].map((n) => ({
     name: `statistics-${n}`,
@@ -25,8 +26,18 @@ export const WORK: Work[] = [
     title: `${MODEL}, greedy decoding, batch ${n} (64 + 128 tokens)`,
     tokens: n * 128,
   })),
+]
+const TRAINING: Work = { name: 'train-smollm2', title: `${MODEL}, training step, 4 x 256 tokens` }
+
+const narrow = (work: Work): Work => ({ ...work, name: `${work.name}${NARROW}`, title: `bf16: ${work.title}` })
+
+/** What is measured, in the order in which it is printed. */
+export const WORK: Work[] = [
+  { name: 'load', title: `load ${MODEL}` },
+  ...MODEL_WORK,
+  ...MODEL_WORK.filter(({ name }) => !name.endsWith('8192')).map(narrow),
   { name: 'train-small', title: `${SMALL}, training step (forward, loss, all gradients, AdamW), 64 x 128 tokens` },
-  { name: 'train-smollm2', title: `${MODEL}, training step, 4 x 256 tokens` },
+  TRAINING,
   { name: 'sample-small', title: `${SMALL}, sampling, 64 sequences (32 + 64 tokens)`, tokens: 64 * 64 },
   {
     name: 'grpo-small',

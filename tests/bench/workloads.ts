@@ -15,6 +15,7 @@ import {
   sampling,
   trainingStep,
 } from './trainingWork'
+import { NARROW } from './work'
 
 const LOGIT_ROWS = 128
 const DECODED = { prompt: 64, tokens: 128 }
@@ -83,7 +84,10 @@ async function grpo(name: string): Promise<Timing> {
   return { seconds: PHASES.reduce((sum, phase) => sum + phases.rhythm[phase], 0), phases }
 }
 
-async function measure(name: string): Promise<Timing> {
+async function measure(work: string): Promise<Timing> {
+  const [name, precision] = work.endsWith(NARROW)
+    ? ([work.slice(0, -NARROW.length), 'bf16'] as const)
+    : ([work, 'float32'] as const)
   const [kind, size] = [name.replace(/-\d+$/, ''), Number(/\d+$/.exec(name)?.[0] ?? 0)]
   // Each is long enough to be measured a few times after a warm-up; the bench runs it in several processes.
   if (name === 'train-small') return timed(await trainingStep('small', 64, 128), 5, 2)
@@ -91,15 +95,15 @@ async function measure(name: string): Promise<Timing> {
   if (name === 'sample-small') return timed(await sampling(64, 64), 5)
   if (kind.startsWith('grpo')) return grpo(name)
   const begun = performance.now()
-  const model = await loadModel(SMOLLM2)
+  const model = await loadModel(SMOLLM2, { precision })
   if (kind === 'load') return { seconds: (performance.now() - begun) / 1000 }
-  const work = {
+  const repeat = {
     forward: () => pass(model, size, false),
     statistics: () => pass(model, size, true),
     decode: () => decode(model, size),
   }[kind]
-  if (!work) throw new Error(`no workload '${name}'`)
-  return timed(work, size >= 2048 || kind === 'decode' ? 1 : 3, size < 8192 ? 1 : 0)
+  if (!repeat) throw new Error(`no workload '${name}'`)
+  return timed(repeat, size >= 2048 || kind === 'decode' ? 1 : 3, size < 8192 ? 1 : 0)
 }
 
 measure(process.argv[2]!).then((result) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Bfloat16Tensor, roundStochastically } from '../../lib/engine/bfloat16'
-import { tf } from '../../lib/engine/tensorflow'
+import { bfloat16Product, roundStochastically, toBfloat16, toFloat32 } from '../../lib/engine/bfloat16'
+import { add } from '../../lib/engine/ops'
+import { isBfloat16, nativeTensors, tf } from '../../lib/engine/tensorflow'
+import { randomStream } from '../../lib/random/randomStream'
 
 /** The neighbours of a float32 among numbers whose lower 16 bits are zero, towards zero and away from it. */
 function neighbours(x: number): [number, number] {
@@ -51,28 +53,79 @@ test('the same seed rounds the same way, another one otherwise', () => {
   x.dispose()
 })
 
-test('a bfloat16 tensor holds the nearest numbers, ties to even, until it is disposed', () => {
-  const held = Bfloat16Tensor.held
-  const before = tf.memory().numTensors
+test('a bfloat16 tensor holds the nearest numbers, ties to even, and is owned like any other', () => {
+  const [held, native] = [tf.memory().numTensors, nativeTensors()]
   // 1 + 2⁻⁸ lies between 1 and 1 + 2⁻⁷; so does 1 + 3 · 2⁻⁸, whose even neighbour is 1 + 2⁻⁶.
   const values = [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 1.01, -1.01, 0, 1e-20]
-  const x = tf.tensor1d(values)
-  const narrow = new Bfloat16Tensor(x)
-  assert.equal(Bfloat16Tensor.held, held + 1)
-  const wide = narrow.toFloat32()
   const nearest = (value: number) => {
     const [inner, outer] = neighbours(value)
     return Math.abs(value - inner) <= Math.abs(outer - value) ? inner : outer
   }
-  assert.deepEqual(
-    [...wide.dataSync()],
-    [1, 1, 1 + 2 ** -6, ...values.slice(3).map((value) => nearest(Math.fround(value)))],
+  tf.tidy(() => {
+    const narrow = toBfloat16(tf.tensor1d(values))
+    assert.ok(isBfloat16(narrow))
+    const wide = toFloat32(narrow)
+    assert.ok(!isBfloat16(wide))
+    assert.deepEqual(
+      [...wide.dataSync()],
+      [1, 1, 1 + 2 ** -6, ...values.slice(3).map((value) => nearest(Math.fround(value)))],
+    )
+    assert.deepEqual(wide.shape, [7])
+    // Never taken for what tfjs believes it to be.
+    assert.throws(() => narrow.dataSync(), /TF_DataType/)
+    assert.throws(() => add(narrow, wide), /bfloat16/)
+    assert.throws(() => tf.add(narrow, wide), /bfloat16/)
+  })
+  const x = tf.tensor1d(values)
+  const narrow = toBfloat16(x)
+  tf.dispose([x, narrow])
+  assert.throws(() => toFloat32(narrow))
+  assert.equal(tf.memory().numTensors, held)
+  assert.equal(nativeTensors(), native)
+})
+
+test('a product in bfloat16 rounds its operands and once what comes out; nothing else is left, whatever goes wrong', () => {
+  const random = randomStream(5)
+  const numbers = (rows: number, columns: number) =>
+    Array.from({ length: rows }, () => Array.from({ length: columns }, () => Math.fround(random.normal())))
+  const turned = (x: number[][]) => x[0]!.map((_, i) => x.map((row) => row[i]!))
+  const [m, k, n] = [5, 64, 7]
+  const [a, b] = [numbers(m, k), numbers(k, n)]
+  const round = (x: number) => {
+    const [inner, outer] = neighbours(x)
+    return Math.abs(x - inner) <= Math.abs(outer - x) ? inner : outer
+  }
+  const exact = a.map((row) =>
+    turned(b).map((column) => row.reduce((sum, x, i) => sum + round(x) * round(column[i]!), 0)),
   )
-  assert.deepEqual(wide.shape, [7])
-  tf.dispose([x, wide])
-  narrow.dispose()
-  narrow.dispose()
-  assert.equal(Bfloat16Tensor.held, held)
-  assert.equal(tf.memory().numTensors, before)
-  assert.throws(() => narrow.toFloat32(), /after it was disposed/)
+  const before = nativeTensors()
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ] as const) {
+    tf.tidy(() => {
+      const left = tf.tensor2d(transposeA ? turned(a) : a)
+      const right = toBfloat16(tf.tensor2d(transposeB ? turned(b) : b))
+      const held = nativeTensors()
+      const product = bfloat16Product(left, right, { transposeA, transposeB })
+      // The product, and the float32 operand that TensorFlow now has.
+      assert.equal(nativeTensors(), held + 2)
+      ;(product.arraySync() as number[][]).forEach((row, i) => {
+        row.forEach((value, j) => {
+          const [inner, outer] = neighbours(exact[i]![j]!)
+          const spacing = Math.abs(outer - inner) || Math.abs(value) * 2 ** -7
+          assert.ok(Math.abs(value - exact[i]![j]!) <= spacing * 0.51, `${value}, expected ${exact[i]![j]}`)
+          assert.equal(value, round(value))
+        })
+      })
+      assert.throws(
+        () => bfloat16Product(left, left, { transposeA, transposeB: transposeA }),
+        /Matrix size-incompatible/,
+      )
+      assert.equal(nativeTensors(), held + 2)
+    })
+  }
+  assert.equal(nativeTensors(), before)
 })

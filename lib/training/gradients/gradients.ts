@@ -1,6 +1,6 @@
 import { addToRows, product, sumByRow, takeRows, tidy } from '../../engine/gradientOps'
 import { tf } from '../../engine/tensorflow'
-import type { DecoderWeights, LayerWeights } from '../../model/weights'
+import { type DecoderWeights, type LayerWeights, layerTensors } from '../../model/weights'
 import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
 import type { Interleaving } from './rotaryTurns'
 
@@ -18,7 +18,7 @@ export class Gradients implements GradientStore {
     const { slots } = this
     slots.hold('embedding', weights.embedding)
     weights.layers.forEach((layer, i) => {
-      for (const [name, weight] of Object.entries(layer)) if (weight) slots.hold(`layers.${i}.${name}`, weight)
+      for (const [name, weight] of layerTensors(layer)) slots.hold(`layers.${i}.${name}`, weight)
     })
     slots.hold('finalNorm', weights.finalNorm)
     slots.hold('head', weights.head)
@@ -37,7 +37,7 @@ export class Gradients implements GradientStore {
       layers: layers.map(
         (layer) =>
           Object.fromEntries(
-            Object.entries(layer).map(([name, weight]) => [name, weight && slots.of(weight as tf.Tensor)]),
+            Object.entries({ ...layer, products: null }).map(([name, weight]) => [name, weight && slots.of(weight)]),
           ) as unknown as LayerWeights,
       ),
       finalNorm: slots.of(finalNorm),
