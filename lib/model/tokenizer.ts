@@ -1,6 +1,7 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { bytesOfEntry, entryOfText, readableText } from './byteAlphabet'
 import { CheckpointError } from './checkpointError'
+import { checkCharacters, narrowAlphabet } from './knownCharacters'
 import type { TokenizerDescription } from './tokenizerDescription'
 
 /** A byte-level BPE tokenizer. Ids are indices into the vocabulary. */
@@ -18,7 +19,8 @@ export interface TextTokenizer {
   /**
    * Token ids of a text taken verbatim. Added tokens written in the text (`<|im_start|>`) become their single ids.
    * `addSpecialTokens` (default false) also adds what the tokenizer puts around every text, e.g. a beginning-of-text token.
-   * Bytes that the vocabulary has no token for are dropped, as in the reference implementation.
+   * A vocabulary that lacks some printable ASCII (a decoder of single characters) refuses characters that it has no token for, naming
+   * them; of any other, the few bytes that it has no token for are dropped, as in the reference implementation.
    */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[]
   /**
@@ -59,6 +61,7 @@ class ByteLevelTokenizer implements TextTokenizer {
   private readonly addedIds = new Map<string, number>()
   private readonly addedTexts = new Map<number, string>()
   private readonly bytesOfId = new Map<number, Uint8Array>()
+  private readonly alphabet: ReadonlySet<number> | null
 
   constructor({ source, tokenizerJson, tokenizerConfig, vocabSize, ...ids }: TokenizerDescription) {
     this.source = source
@@ -83,10 +86,12 @@ class ByteLevelTokenizer implements TextTokenizer {
       if (token.special) special.add(token.id)
     }
     this.specialTokenIds = special
+    this.alphabet = narrowAlphabet((entry) => this.tokenizer.token_to_id(entry) !== undefined)
   }
 
   encode(text: string, { addSpecialTokens = false }: { addSpecialTokens?: boolean } = {}): number[] {
     if (typeof text !== 'string') throw new Error(`encode takes a string, got ${text === null ? 'null' : typeof text}`)
+    if (this.alphabet) checkCharacters(this.withoutAddedTokens(text), this.alphabet, this.source)
     return this.tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids
   }
 
@@ -112,6 +117,10 @@ class ByteLevelTokenizer implements TextTokenizer {
     }
     if (pieces.length > 0) pieces[pieces.length - 1] += decoder.decode()
     return pieces
+  }
+
+  private withoutAddedTokens(text: string): string {
+    return [...this.addedIds.keys()].reduce((rest, token) => rest.replaceAll(token, ''), text)
   }
 
   idOf(token: string): number | undefined {
