@@ -14,6 +14,7 @@ export * from './credit/traceRhythm'
 export * from './credit/traceSchema'
 export { type GpuCheckReport, readGpuCheck } from './device/checkReport'
 export { type GpuCheckTables, gpuCheckTables } from './device/checkTables'
+export { GpuMonitor, type GpuMonitorOptions, type GpuUse } from './device/gpuMonitor'
 export { Interrupted, interrupt, pacer } from './engine/cooperate'
 export { type DeviceReport, deviceReport, type MemoryReport, memory } from './engine/tensorflow'
 export {

@@ -39,7 +39,7 @@ export interface ThinnedMetrics {
 
 /** Metrics that are kept, beside the seconds of each phase. */
 const KEPT =
-  /^(reward|frac_reward_zero_std|completions\/(mean_length|min_length|max_length|clipped_ratio)|rhythm\/.*|loss|grad_norm|entropy|clip_ratio\/region_mean|timing_s\/(?!evaluation).*|perf\/throughput|memory\/resident_gb)$/
+  /^(reward|frac_reward_zero_std|completions\/(mean_length|min_length|max_length|clipped_ratio)|rhythm\/.*|loss|grad_norm|entropy|clip_ratio\/region_mean|timing_s\/(?!evaluation).*|perf\/(throughput|gpu_utilization)|memory\/(resident|gpu)_gb)$/
 
 /** The evaluation in a line of metrics; null where there was none. */
 export function evaluationOf(line: MetricsRow, seconds: number): RecordedEvaluation | null {

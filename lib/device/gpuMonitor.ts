@@ -77,7 +77,10 @@ export class GpuMonitor {
     return this.take()
   }
 
+  /** Ends the program, and forgets what was not taken. */
   stop(): void {
     this.child.kill()
+    this.child.stdout!.destroy()
+    this.samples = []
   }
 }

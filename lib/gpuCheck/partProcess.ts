@@ -73,13 +73,12 @@ const cli = () => {
   return existsSync(built) ? built : path.join(__dirname, '..', 'dist', 'cli.js')
 }
 
-/** The last lines that the process wrote, which say more than its exit code. */
+/** The last lines that the process wrote, which say more than its exit code, without stacks and notes. */
 function failure(how: string, errors: string): string {
-  const notes = /^(WARNING: All log messages|[IW]\d{4} )/
+  const beside = /^(WARNING: All log messages|[IW]\d{4} |\s*at |\s*\^|\s*[{}]$|Node\.js v|node:)/
   const lines = errors
-    .trim()
     .split('\n')
-    .filter((line) => line !== '' && !notes.test(line))
+    .filter((line) => line.trim() !== '' && !beside.test(line))
     .slice(-4)
   return lines.length === 0 ? how : `${lines.join(' | ').replace(/^rhythm: /, '')} (${how})`
 }

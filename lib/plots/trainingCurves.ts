@@ -22,7 +22,7 @@ const COLUMNS = 3
 /**
  * How a run is doing: one panel for each thing worth watching, from the lines of its metrics, of a run in progress too. In
  * GRPO: reward, held-out accuracy with 95 % intervals, entropy, lengths and truncation, gradient norm and clipping, seconds
- * of each part of a step on top of each other, and the rhythm's own: mean gamma, dominated anchors, head turnover.
+ * of each part of a step on top of each other, and the rhythm's own: mean gamma, dominated anchors, head turnover. On a GPU also how busy it was, and its memory.
  */
 export function trainingCurves(metrics: readonly MetricsRow[], options: TrainingCurvesOptions = {}): Figure {
   const phase = options.phase ?? metrics.at(-1)?.phase
@@ -32,8 +32,9 @@ export function trainingCurves(metrics: readonly MetricsRow[], options: Training
   const made = lines.filter((line) => line.phaseStep > 0 && ('loss' in line || 'reward' in line))
   const curves = thinned(made, options.points ?? 200)
   const last = Math.max(1, made.at(-1)?.phaseStep ?? 0)
-  const panels = TRAINING_PANELS[phase]
-  const rows = panels.length / COLUMNS
+  const has = (metric: string) => curves[metric] !== undefined
+  const panels = TRAINING_PANELS[phase].filter(({ where }) => where === undefined || has(where))
+  const rows = Math.ceil(panels.length / COLUMNS)
   const places = panelGrid(panels.length, COLUMNS, 0.075, 0.4 / rows)
   const data: PlotlyTrace[] = []
   const axes: Record<string, unknown> = {}
@@ -64,7 +65,7 @@ export function trainingCurves(metrics: readonly MetricsRow[], options: Training
   })
   const layout = baseLayout(options.title ?? TITLES[phase], 90 + ROW_HEIGHT * rows, {
     ...axes,
-    annotations: panels.map((panel, i) => panelTitle(heading(panel, samplesOf(metrics)), places[i]!)),
+    annotations: panels.map((panel, i) => panelTitle(heading(panel, samplesOf(metrics), has), places[i]!)),
     showlegend: false,
     hovermode: 'closest',
     margin: { l: 46, r: 16, t: 108, b: 46 },
@@ -174,8 +175,9 @@ export function runningMean(values: readonly (number | null)[], window: number):
 }
 
 /** The panel's title and unit; below them, where there are several lines, their names in their colours. */
-function heading(panel: Panel, samples: number | null): string {
-  const lines = panel.accuracy ? accuracies(samples) : panel.lines
+function heading(panel: Panel, samples: number | null, has: (metric: string) => boolean): string {
+  const drawn = panel.lines.filter(({ metric }) => has(metric))
+  const lines = panel.accuracy ? accuracies(samples) : drawn.length === 0 ? panel.lines : drawn
   const names = lines.map(({ name, colour }) => `<span style="color:${colour}">■</span> ${name}`)
   const title = `<b>${panel.title}</b> (${panel.unit})`
   if (lines.length < 2) return title

@@ -24,6 +24,8 @@ export interface Panel {
   smoothed?: boolean
   /** Filled with the evaluations instead. */
   accuracy?: boolean
+  /** Left out where the run has no such metric. */
+  where?: string
 }
 
 const { waad: BLUE, fai: ORANGE, receiver: PINK, entropy: GREEN } = COLOURS
@@ -50,8 +52,18 @@ const throughput: Panel = {
 const memory: Panel = {
   title: 'memory',
   unit: 'GB',
-  lines: [{ metric: 'memory/resident_gb', name: 'memory', colour: BLUE }],
+  lines: [
+    { metric: 'memory/resident_gb', name: 'process', colour: BLUE },
+    { metric: 'memory/gpu_gb', name: 'GPU', colour: ORANGE },
+  ],
   fromZero: true,
+}
+const gpuBusy: Panel = {
+  title: 'GPU busy',
+  unit: '% of the time',
+  lines: [{ metric: 'perf/gpu_utilization', name: 'GPU busy', colour: ORANGE, scale: 100 }],
+  fromZero: true,
+  where: 'perf/gpu_utilization',
 }
 
 /** The panels of warm-up. */
@@ -76,6 +88,8 @@ const supervised: Panel[] = [
     ],
   },
   throughput,
+  gpuBusy,
+  { ...memory, where: 'memory/gpu_gb' },
 ]
 
 /** The panels of GRPO. */
@@ -144,6 +158,7 @@ const grpo: Panel[] = [
     fromZero: true,
   },
   memory,
+  gpuBusy,
 ]
 
 export const TRAINING_PANELS = { supervised, grpo } as const

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
 import path from 'node:path'
 import type { CreditStrategy } from '../credit/creditStrategy'
+import { GpuMonitor } from '../device/gpuMonitor'
+import { gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { Interrupted } from '../engine/cooperate'
 import { deviceReport, memory } from '../engine/tensorflow'
 import type { Task } from '../tasks/task'
@@ -33,6 +35,8 @@ export interface TrainOptions {
   onStep?: (line: MetricsLine, rollouts: readonly RolloutRecord[]) => void
   onProgress?: (done: number, total: number, note?: string) => void
   onWarning?: (text: string) => void
+  /** Watches the GPU for the metrics; the run stops it. Default: nvidia-smi, where TensorFlow computes on a GPU. */
+  gpuMonitor?: GpuMonitor | null
 }
 
 export interface TrainResult {
@@ -77,6 +81,7 @@ export async function train(config: TrainingConfigInput | string | null, options
       await training.writeState(state, (error as Error).message).catch(() => {})
       throw error
     } finally {
+      training.end()
       closeRun(run)
     }
   } finally {
@@ -88,6 +93,7 @@ class Training {
   private readonly startedAt = new Date().toISOString()
   private readonly total: number
   private lastCheckpoint = -1
+  private readonly gpu: GpuMonitor | null
 
   constructor(
     private readonly run: TrainingRun,
@@ -96,6 +102,11 @@ class Training {
   ) {
     this.total = (run.config.supervised?.steps ?? 0) + (run.config.grpo?.steps ?? 0)
     this.lastCheckpoint = run.state.step > 0 ? run.state.step : -1
+    this.gpu = options.gpuMonitor === undefined ? newGpuMonitor() : options.gpuMonitor
+  }
+
+  end(): void {
+    this.gpu?.stop()
   }
 
   async go(): Promise<TrainResult> {
@@ -173,6 +184,7 @@ class Training {
       const started = performance.now()
       const { metrics, tokens, rollouts } = await step()
       const seconds = (performance.now() - started) / 1000
+      const gpu = gpuMetrics(this.gpu)
       state.step++
       state.phaseStep++
       state.tokens += tokens
@@ -189,6 +201,7 @@ class Training {
         'timing_s/step': seconds,
         'perf/throughput': tokens / seconds,
         'memory/resident_gb': memory().residentBytes / 1e9,
+        ...gpu,
       }
       if (rollouts.length > 0) await folder.writeRollouts(state.step, rollouts)
       folder.appendMetrics(line)
@@ -199,6 +212,8 @@ class Training {
         )
       const best = state.best?.step === state.step
       if (last || best || state.phaseStep % config.checkpoints.every === 0) await this.checkpoint()
+      // What was seen meanwhile is no part of the next step.
+      if (evaluationDue) this.gpu?.take()
       options.onStep?.(line, rollouts)
       options.onProgress?.(state.step, this.total, note(line))
     }
@@ -244,6 +259,18 @@ class Training {
     }
     await this.writeState('running')
   }
+}
+
+/** Watches the GPU that TensorFlow computes on; null on a CPU, and where nvidia-smi does not say which GPU that is. */
+function newGpuMonitor(): GpuMonitor | null {
+  const gpu = deviceReport().device === 'GPU' ? gpuInUse(listGpus()) : null
+  return gpu && new GpuMonitor({ gpu: gpu.index })
+}
+
+/** What a GPU was doing in the step, as a share of the time, and its most memory in use, of all processes; nothing where nothing was seen. */
+function gpuMetrics(monitor: GpuMonitor | null): Record<string, number> {
+  const use = monitor?.take()
+  return use ? { 'perf/gpu_utilization': use.utilization, 'memory/gpu_gb': use.peakBytes / 1e9 } : {}
 }
 
 /** The numbers beside the bar. */

@@ -44,6 +44,29 @@ const metrics: MetricsRow[] = [
   ),
 ]
 
+test('on a GPU: how busy it was, and its memory beside the process; without one neither', async () => {
+  const gpu = { 'perf/gpu_utilization': 0.75, 'memory/gpu_gb': 40 }
+  const onGpu = metrics.map((line) => ({ ...line, ...gpu }))
+  const figure = trainingCurves(onGpu)
+  const panels = titles(figure)
+  assert.deepEqual([panels.length, titles(trainingCurves(metrics)).length], [13, 12])
+  assert.match(panels.join('\n'), /GPU busy<\/b> \(% of the time\)/)
+  assert.match(panels.join('\n'), /memory<\/b> \(GB\)<br>.*process.*GPU/)
+  assert.ok(!titles(trainingCurves(metrics)).join().includes('GPU'))
+  assert.deepEqual(
+    ['GPU busy', 'GPU', 'process'].map((name) => named(figure, name)[0]!.y.at(-1)),
+    [75, 40, 1.5],
+  )
+  // The lowest panel of each column has the axis's numbers.
+  const labelled = Object.entries(figure.layout).flatMap(([key, value]) =>
+    key.startsWith('xaxis') && (value as Drawn).showticklabels ? [key] : [],
+  )
+  assert.deepEqual(labelled, ['xaxis11', 'xaxis12', 'xaxis13'])
+  const warmUp = trainingCurves(onGpu, { phase: 'supervised' })
+  assert.deepEqual([titles(warmUp).length, titles(trainingCurves(metrics, { phase: 'supervised' })).length], [8, 6])
+  assert.match(await staticSvg(figure), /GPU busy/)
+})
+
 test('GRPO: every panel, each line that of its metric in the unit of its title', () => {
   const figure = trainingCurves(metrics)
   const text = titles(figure).join('\n')
