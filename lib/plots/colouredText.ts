@@ -125,7 +125,7 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
       })
       .join('')
     return (
-      `<div class="mathjax_ignore" style="max-width:920px;font-family:${FONT_FAMILY.replace(/"/g, "'")}">` +
+      `<div class="mathjax_ignore" style="max-width:920px;font-family:${FONT_FAMILY}">` +
       `<div style="font-size:15px;margin:4px 0 6px">${escapeMarkup(title)}</div>` +
       `<div style="font-size:11px;margin:0 0 8px"><span style="margin-right:8px">${escapeMarkup(series.name)} (${series.unit})</span>${swatches}</div>` +
       `<div style="white-space:pre-wrap;line-height:1.75;font-size:14px;overflow-wrap:anywhere">${text}</div></div>`
@@ -211,7 +211,7 @@ export function colouredText(trace: PlottedTrace, options: ColouredTextOptions =
     return (
       `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">` +
       `<rect width="${width}" height="${height}" fill="#ffffff"/>` +
-      `<g font-family="${FONT_FAMILY.replace(/"/g, "'")}" font-size="11" fill="#222222">` +
+      `<g font-family="${FONT_FAMILY}" font-size="11" fill="#222222">` +
       titleLines
         .map((words, i) => `<text x="${left}" y="${22 + 18 * i}" font-size="14">${escapeMarkup(words)}</text>`)
         .join('') +

@@ -69,7 +69,7 @@ export function creditText(
       return `<div style="white-space:pre;font:13px/1.35 ${MONOSPACE};margin:0 0 10px">${rows.join('\n')}</div>`
     })
     return (
-      `<div class="mathjax_ignore" style="overflow-x:auto;font-family:${FONT_FAMILY.replace(/"/g, "'")}">` +
+      `<div class="mathjax_ignore" style="overflow-x:auto;font-family:${FONT_FAMILY}">` +
       `<div style="font-size:15px;margin:4px 0 6px">${escapeMarkup(title)}</div>` +
       `<div style="font-size:11px;margin:0 0 8px">strategy, mean gamma; gamma of each token: ${swatches}</div>${blocks.join('')}</div>`
     )
@@ -115,7 +115,7 @@ export function creditText(
     return (
       `<svg xmlns="http://www.w3.org/2000/svg" width="${whole}" height="${y}" viewBox="0 0 ${whole} ${y}">` +
       `<rect width="${whole}" height="${y}" fill="#ffffff"/>` +
-      `<g font-family="${FONT_FAMILY.replace(/"/g, "'")}" font-size="11" fill="#222222">` +
+      `<g font-family="${FONT_FAMILY}" font-size="11" fill="#222222">` +
       `<text x="${left}" y="22" font-size="14">${escapeMarkup(title)}</text>` +
       `<text x="${left}" y="44">strategy, mean gamma; gamma of each token:</text>${legend.join('')}</g>` +
       `<g font-family="${MONOSPACE}" font-size="12">${parts.join('')}</g></svg>`

@@ -30,7 +30,7 @@ export const NEUTRAL = '#7a7a7a'
 const GRID = 'rgba(128, 128, 128, 0.22)'
 const TRANSPARENT = 'rgba(0, 0, 0, 0)'
 
-export const FONT_FAMILY = 'Helvetica, Arial, "Liberation Sans", sans-serif'
+export const FONT_FAMILY = 'Helvetica, Arial, Liberation Sans, sans-serif'
 
 /** Font sizes in px at screen size. */
 export const FONT_SIZES = { title: 15, axisTitle: 12, tick: 11, legend: 12 } as const
