@@ -86,18 +86,31 @@ export function isLockHeld(holderFile: string): boolean {
   try {
     process.kill(holder.pid, 0)
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  return !hasEnded(holder.pid)
+  return isHolder(holder)
 }
 
-/** A process that has ended stays listed until its parent takes notice; in a container without an init, for good. */
-function hasEnded(pid: number): boolean {
+/** Ticks of `/proc/PID/stat` in a second: Linux shows a hundred to programs, whatever it counts. */
+const TICKS = 100
+/** Clocks are set, and `btime` has whole seconds. */
+const CLOCK_TOLERANCE = 5_000
+
+/**
+ * Whether the process with the holder's number is the holder. One that has ended stays listed until its parent takes notice, in a
+ * container without an init for good; and after a reboot the number may be that of a process which began later.
+ */
+function isHolder({ pid, since }: LockHolder): boolean {
   try {
-    // The state follows the program's name, which may hold anything, in parentheses.
-    return ['Z', 'X'].includes(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)![0]!)
+    // Third on follow the program's name, which may hold anything, in parentheses: its state, and as the 22nd field its start.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    if (['Z', 'X'].includes(fields[0]!)) return false
+    const booted = /^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))
+    const began = (Number(booted?.[1]) + Number(fields[22 - 3]) / TICKS) * 1000
+    // Where either time is unknown, nothing is later.
+    return !(began > Date.parse(since) + CLOCK_TOLERANCE)
   } catch (error) {
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return true
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
     throw error
   }
 }

@@ -51,6 +51,15 @@ test('a process that has ended holds nothing, even while its parent takes no not
   parent.kill('SIGKILL')
 })
 
+test('after a reboot, a younger process with the number of the holder holds nothing', () => {
+  const held = (since: string) =>
+    writeFileSync(holderFile, JSON.stringify({ pid: process.pid, host: hostname(), since }))
+  held(new Date().toISOString())
+  assert.ok(isLockHeld(holderFile))
+  held(new Date(Date.now() - process.uptime() * 1000 - 60_000).toISOString())
+  assert.ok(!isLockHeld(holderFile))
+})
+
 test('on another machine the holder lives as long as its file is touched', async () => {
   writeFileSync(holderFile, JSON.stringify({ pid: 1, host: 'elsewhere', since: 'then' }))
   assert.ok(isLockHeld(holderFile))
