@@ -10,6 +10,9 @@ export const toBfloat16 = (x: Tensor): Tensor => execute('Cast', [x], ...TO_BFLO
 /** The numbers of a bfloat16 tensor in float32. */
 export const toFloat32 = (x: Tensor): Tensor => execute('Cast', [x], ...TO_FLOAT32)
 
+/** A tensor in float32, itself if it is already. */
+export const inFloat32 = (x: Tensor): Tensor => (isBfloat16(x) ? toFloat32(x) : x)
+
 const TRUNCATE = flag('Truncate', false)
 const TO_BFLOAT16 = [type('SrcT', 'float32'), type('DstT', 'bfloat16'), TRUNCATE]
 const TO_FLOAT32 = [type('SrcT', 'bfloat16'), type('DstT', 'float32'), TRUNCATE]

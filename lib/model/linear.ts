@@ -1,11 +1,11 @@
-import { bfloat16Product } from '../engine/bfloat16'
+import { bfloat16Product, inFloat32 } from '../engine/bfloat16'
 import { add, matMul, reshape, transpose } from '../engine/ops'
 import type { tf } from '../engine/tensorflow'
 
 /** A matrix `[out, in]` in bfloat16, and what adapters add to it. */
 export interface NarrowMatrix {
   matrix: tf.Tensor
-  /** `y += (x aᵀ) bᵀ` in float32, with `a [rank, in]` and `b [out, rank]`; null: none. */
+  /** `y += (x aᵀ) bᵀ` in float32, with `a [rank, in]` and `b [out, rank]`, which belong to whoever put them here; null: none. */
   adapter: { a: tf.Tensor; b: tf.Tensor } | null
 }
 
@@ -30,7 +30,7 @@ const isNarrow = (factor: Factor): factor is NarrowMatrix => 'matrix' in factor
 /** From here on, `x · Wᵀ` is as fast as `W · xᵀ`, whose result has to be transposed. */
 const MANY_ROWS = 32
 
-/** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). */
+/** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). Call it within a `tidy`. */
 export function linear(x: tf.Tensor, factor: Factor, bias: tf.Tensor | null = null, shape?: number[]): tf.Tensor {
   const product = isNarrow(factor) ? narrow(x, factor) : exact(x, factor)
   const sum = bias ? add(product, bias) : product
@@ -39,7 +39,7 @@ export function linear(x: tf.Tensor, factor: Factor, bias: tf.Tensor | null = nu
 
 function narrow(x: tf.Tensor, { matrix, adapter }: NarrowMatrix): tf.Tensor {
   const product = bfloat16Product(x, matrix, { transposeB: true })
-  return adapter ? add(product, matMul(matMul(x, adapter.a, true), adapter.b, true)) : product
+  return adapter ? add(product, matMul(matMul(inFloat32(x), adapter.a, true), adapter.b, true)) : product
 }
 
 function exact(x: tf.Tensor, weight: tf.Tensor): tf.Tensor {

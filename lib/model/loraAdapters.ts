@@ -1,8 +1,9 @@
 import { add, matMul, multiply, scalar, slice, writeRows } from '../engine/ops'
-import { execute, tf } from '../engine/tensorflow'
+import { execute, isBfloat16, tf } from '../engine/tensorflow'
 import { randomStream } from '../random/randomStream'
 import type { Decoder } from './decoder'
 import { type AdaptedMatrix, adaptedMatrices, type LoraOptions } from './lora'
+import type { LayerWeights } from './weights'
 
 /** The two factors of one adapted matrix. */
 export interface Adapter extends AdaptedMatrix {
@@ -22,11 +23,13 @@ export interface AdapterNumbers {
  * The adapters of a decoder that is being trained. The decoder's matrices hold `W + scale · B A` itself, so that decoding, observers and
  * gradients need to know nothing of adapters and cost nothing more; the frozen W of the adapted matrices is kept beside
  * them, and `apply` makes the sums anew from it, so that no rounding gathers. The price is a second copy of the adapted matrices.
+ * A matrix in bfloat16 would round the adapters away: it stays as it is, without a copy, and products add `x (scale · B A)ᵀ` in float32.
  */
 export class LoraAdapters {
   readonly scale: number
   private readonly byWeight = new Map<tf.Tensor, Adapter[]>()
   private readonly frozen = new Map<tf.Tensor, tf.Tensor>()
+  private readonly layers: readonly LayerWeights[]
 
   private constructor(
     readonly options: LoraOptions,
@@ -34,13 +37,15 @@ export class LoraAdapters {
     decoder: Decoder,
   ) {
     this.scale = options.alpha / options.rank
+    this.layers = decoder.weights.layers
     for (const adapter of adapters) {
       const weight = decoder.weights.layers[adapter.layer]![adapter.weight]
       const others = this.byWeight.get(weight)
       if (others) others.push(adapter)
       else {
         this.byWeight.set(weight, [adapter])
-        this.frozen.set(weight, tf.keep(execute('DeepCopy', [weight])))
+        if (isBfloat16(weight)) this.putBeside(adapter)
+        else this.frozen.set(weight, tf.keep(execute('DeepCopy', [weight])))
       }
     }
   }
@@ -82,7 +87,11 @@ export class LoraAdapters {
   /** Makes the decoder's matrices the sums of what is frozen and the adapters as they are now, in place. */
   apply(): void {
     for (const [weight, adapters] of this.byWeight) {
-      const frozen = this.frozen.get(weight)!
+      const frozen = this.frozen.get(weight)
+      if (!frozen) {
+        for (const adapter of adapters) this.putBeside(adapter)
+        continue
+      }
       for (const { a, b, firstRow, rows, columns } of adapters)
         tf.tidy(() => {
           const own = slice(frozen, [firstRow, 0], [rows, columns])
@@ -92,7 +101,22 @@ export class LoraAdapters {
     }
   }
 
+  /** Gives the products of a matrix in bfloat16 the adapter as it is now. */
+  private putBeside({ layer, weight, a, b }: Adapter): void {
+    if (weight === 'queryKeyValue') throw new Error('adapters: queries, keys and values in bfloat16 are not supported')
+    const narrow = this.layers[layer]!.products![weight]
+    narrow.adapter?.b.dispose()
+    narrow.adapter = { a, b: tf.tidy(() => tf.keep(multiply(b, scalar(this.scale)))) }
+  }
+
+  /** The decoder's matrices keep what they are, but for those in bfloat16, which lose their adapters. */
   dispose(): void {
+    for (const { layer, weight } of this.adapters) {
+      const narrow = weight === 'queryKeyValue' ? null : this.layers[layer]!.products?.[weight]
+      if (!narrow?.adapter) continue
+      narrow.adapter.b.dispose()
+      narrow.adapter = null
+    }
     for (const { a, b } of this.adapters) tf.dispose([a, b])
     for (const tensor of this.frozen.values()) tensor.dispose()
     this.frozen.clear()

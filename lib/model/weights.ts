@@ -1,5 +1,5 @@
 import { toBfloat16, toFloat32 } from '../engine/bfloat16'
-import { slice } from '../engine/ops'
+import { add, matMul, slice } from '../engine/ops'
 import type { Precision } from '../engine/precision'
 import { Scope } from '../engine/scope'
 import { isBfloat16, tf, upload } from '../engine/tensorflow'
@@ -73,15 +73,23 @@ export function layerProducts(layer: Pick<LayerWeights, (typeof NARROW_MATRICES)
   }
 }
 
-/** Frees what `layerProducts` made, with what adapters left there. */
-export function disposeProducts(products: LayerProducts): void {
-  products.gateUp.dispose()
-  for (const name of NARROW_MATRICES) {
-    const { matrix, adapter } = products[name]
-    tf.dispose([matrix, ...(adapter ? [adapter.a, adapter.b] : [])])
-    products[name].adapter = null
+/** Makes bfloat16 products of float32 weights, beside them: what training needs, which moves the weights themselves. */
+export function addProducts(weights: DecoderWeights): void {
+  for (const layer of weights.layers) layer.products ??= layerProducts(layer)
+}
+
+/** Makes `addProducts`' matrices anew, after the weights have moved. Does nothing where there are none, or they are the weights. */
+export function refreshProducts(weights: DecoderWeights): void {
+  for (const layer of weights.layers) {
+    if (!layer.products || isBfloat16(layer.down)) continue
+    disposeProducts(layer.products)
+    layer.products = layerProducts(layer)
   }
 }
+
+/** Frees what `layerProducts` made. */
+export const disposeProducts = (products: LayerProducts): void =>
+  tf.dispose([products.gateUp, ...NARROW_MATRICES.map((name) => products[name].matrix)])
 
 /**
  * Reads all weights of a checkpoint into tensors, one at a time. With `bf16`, those that products can use so are held in bfloat16 alone.
@@ -172,15 +180,6 @@ function concatenate(parts: Float32Array[]): Float32Array {
   return whole
 }
 
-function float32Values(tensor: tf.Tensor) {
-  const wide = toFloat32(tensor)
-  try {
-    return wide.dataSync()
-  } finally {
-    wide.dispose()
-  }
-}
-
 /** One tensor as a checkpoint stores it, fetched when its turn comes. */
 export interface StoredWeight {
   name: string
@@ -194,9 +193,25 @@ export interface StoredWeight {
  */
 export function storedWeights(config: ModelConfig, weights: DecoderWeights): StoredWeight[] {
   const { numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
-  const values = (tensor: tf.Tensor) => (isBfloat16(tensor) ? float32Values(tensor) : tensor.dataSync()) as Float32Array
+  const values = (tensor: tf.Tensor) => tensor.dataSync() as Float32Array
   const plain = (name: string, tensor: tf.Tensor | null): StoredWeight[] =>
     tensor ? [{ name, shape: [...tensor.shape], load: () => values(tensor) }] : []
+  /** What the layer multiplies with, in float32: of a matrix in bfloat16, with its adapter. */
+  const matrix = (name: string, layer: LayerWeights, which: (typeof NARROW_MATRICES)[number]): StoredWeight[] => {
+    const tensor = layer[which]
+    const load = () => {
+      if (!isBfloat16(tensor)) return values(tensor)
+      const wide = tf.tidy(() => {
+        const own = toFloat32(tensor)
+        const adapter = layer.products?.[which].adapter
+        return adapter ? add(own, matMul(adapter.b, adapter.a)) : own
+      })
+      const numbers = values(wide)
+      wide.dispose()
+      return numbers
+    }
+    return [{ name, shape: [...tensor.shape], load }]
+  }
   /** Parts of a tensor stacked along its first axis, `width` numbers a row. */
   const parts = (sizes: [string, number][], load: () => Float32Array, width?: number): StoredWeight[] => {
     let row = 0
@@ -226,12 +241,12 @@ export function storedWeights(config: ModelConfig, weights: DecoderWeights): Sto
             { name: `${attention}k_norm.weight`, shape: [headDim], load: () => values(norm).slice(-headDim) },
           ]
         : []),
-      ...plain(`${attention}o_proj.weight`, layer.output),
+      ...matrix(`${attention}o_proj.weight`, layer, 'output'),
       ...plain(`${attention}o_proj.bias`, layer.outputBias),
       ...plain(`${at}post_attention_layernorm.weight`, layer.postAttentionNorm),
-      ...plain(`${at}mlp.gate_proj.weight`, layer.gate),
-      ...plain(`${at}mlp.up_proj.weight`, layer.up),
-      ...plain(`${at}mlp.down_proj.weight`, layer.down),
+      ...matrix(`${at}mlp.gate_proj.weight`, layer, 'gate'),
+      ...matrix(`${at}mlp.up_proj.weight`, layer, 'up'),
+      ...matrix(`${at}mlp.down_proj.weight`, layer, 'down'),
     ]
   })
   return [

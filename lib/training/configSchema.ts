@@ -26,6 +26,9 @@ const optimizer = z
   })
   .prefault({})
 
+const precision = z.enum(['float32', 'bf16']).optional()
+const storedModel = z.strictObject({ from: z.string().min(1), precision })
+
 const freshModel = z.strictObject({
   characters: z.string().min(2),
   end: z.string().length(1).default('\n'),
@@ -40,6 +43,7 @@ const freshModel = z.strictObject({
   rmsNormEps: positive.default(1e-5),
   tieWordEmbeddings: z.boolean().default(true),
   initializerRange: positive.default(0.02),
+  precision,
 })
 
 const lora = z.strictObject({
@@ -116,7 +120,7 @@ const evaluation = z.strictObject({
 export const configSchema = z.strictObject({
   seed: seed.default(0),
   dataSeed: seed.default(0),
-  model: z.union([z.strictObject({ from: z.string().min(1) }), freshModel], {
+  model: z.union([storedModel, freshModel], {
     error: 'expected {"from": a model} or {"characters", "numHiddenLayers", …}',
   }),
   task: z.union([z.strictObject({ name: z.string().min(1), options: anyOptions.default({}) }), moduleReference], {
@@ -137,8 +141,7 @@ export const configSchema = z.strictObject({
 export function chosenBranch(path: readonly PropertyKey[], value: unknown): z.ZodType | null {
   const has = (key: string) => typeof value === 'object' && value !== null && key in value
   const at = path.join('.')
-  if (at === 'model')
-    return has('from') ? z.strictObject({ from: z.string().min(1) }) : has('characters') ? freshModel : null
+  if (at === 'model') return has('from') ? storedModel : has('characters') ? freshModel : null
   if (at === 'task' || at === 'grpo.credit.strategy') {
     if (has('module')) return moduleReference
     if (at === 'task' && has('name'))

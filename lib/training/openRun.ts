@@ -17,7 +17,7 @@ import { resumedConfig, storeConfig, storedConfig } from './runConfig'
 import type { RunFolder } from './runFolder'
 import { ItemOrder, runSeed } from './runStreams'
 import type { StopRequest } from './stopRequest'
-import { initialModel, ownModel } from './trainedModel'
+import { initialModel, ownModel, productsOf } from './trainedModel'
 import type { TrainingConfig } from './trainingConfig'
 import type { TrainingRun } from './trainingRun'
 import { type ResolvedStrategy, resolveStrategy } from './userModule'
@@ -52,7 +52,7 @@ export async function openRun(
   const credit = await resolveStrategy(written.grpo?.credit.strategy ?? 'uniform', options.credit)
   const { task, hash } = await resolveTask(written.task, options.task)
   // Adapters are nothing without the model that they adapt, which lies outside of the run's folder.
-  const base = written.lora ? await initialModel(written.model, written.seed, folder.folder) : null
+  const base = written.lora ? await initialModel(written.model, written.seed, folder.folder, productsOf(written)) : null
   try {
     const hashes = { credit: credit.hash, task: hash, model: base && (await modelFingerprint(base)) }
     const config = await agreedConfig(folder, stored, written, hashes)
@@ -96,7 +96,7 @@ async function begunRun(
   const text = path.join(folder.folder, TEXT_FOLDER)
   const found = await lastCheckpoint(folder, config, base, options.onWarning)
   await folder.rewind(found?.state.step ?? -1)
-  const model = found?.model ?? base ?? (await initialModel(config.model, config.seed, text))
+  const model = found?.model ?? base ?? (await initialModel(config.model, config.seed, text, productsOf(config)))
   const state = found?.state ?? beginning(config)
   const adapters = found?.adapters ?? (config.lora ? newAdapters(model, config.lora, config.seed) : null)
   const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
@@ -149,7 +149,7 @@ export async function enterGrpo(run: TrainingRun, folder: RunFolder): Promise<vo
     const trained = trainedAdapters(run)
     await (trained ? saveTrainedAdapters(trained, reference) : saveModel(run.model, reference, { replace: true }))
   }
-  run.reference = await ownModel(reference)
+  run.reference = await ownModel(reference, reference, productsOf(config) === 'none' ? 'none' : 'alone')
 }
 
 function beginning(config: TrainingConfig): TrainerState {
@@ -166,7 +166,7 @@ function newOptimizer(config: TrainingConfig, phase: TrainerState['phase']): Ada
 /** The newest checkpoint that can be read. Throws if there are some and none can. */
 async function lastCheckpoint(
   folder: RunFolder,
-  { lora }: TrainingConfig,
+  config: TrainingConfig,
   base: LanguageModel | null,
   onWarning: (text: string) => void,
 ) {
@@ -176,12 +176,14 @@ async function lastCheckpoint(
     const at = checkpointFolder(folder.checkpoints, step)
     try {
       const state = await readTrainerState(at)
+      const { lora } = config
       if (lora && base) return { state, folder: at, model: base, adapters: await readAdapters(base, lora, at) }
-      const { name, config, weights, tokenizer, chatTemplate } = await ownModel(at)
+      const found = await ownModel(at, at, productsOf(config))
       // The checkpoint may be removed later; what goes into the next ones stays.
       const text = path.join(folder.folder, TEXT_FOLDER)
       await copyTextFiles(at, text)
-      const model = new LanguageModel(name, config, weights, tokenizer, chatTemplate, text)
+      const { name, weights, tokenizer, chatTemplate } = found
+      const model = new LanguageModel(name, found.config, weights, tokenizer, chatTemplate, text)
       return { state, folder: at, model, adapters: null }
     } catch (error) {
       problems.push(`${at} cannot be read and is passed over: ${(error as Error).message}`)

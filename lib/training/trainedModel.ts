@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { usablePrecision } from '../engine/precision'
 import { textLocation } from '../model/adapterFolder'
 import { entryOfText } from '../model/byteAlphabet'
 import { loadChatTemplate } from '../model/chatTemplate'
@@ -9,18 +10,31 @@ import { LanguageModel } from '../model/languageModel'
 import { randomModel } from '../model/loadModel'
 import { loadTokenizer } from '../model/loadTokenizer'
 import { openWeights } from '../model/openWeights'
-import { readWeights } from '../model/weights'
+import { addProducts, readWeights } from '../model/weights'
 import { writeFileAtomically } from '../model/writeFileAtomically'
-import type { FreshModel, ModelChoice } from './trainingConfig'
+import type { FreshModel, ModelChoice, TrainingConfig } from './trainingConfig'
+
+/** How a model's matrices are held for bfloat16 products: not at all, as copies of weights that move, or alone, where they are frozen. */
+export type Products = 'none' | 'copies' | 'alone'
+
+/** What the products of a run's configuration need; one line on standard error where this machine has none in bfloat16. */
+export const productsOf = ({ model, lora }: Pick<TrainingConfig, 'model' | 'lora'>): Products =>
+  usablePrecision(model.precision ?? 'float32') === 'float32' ? 'none' : lora ? 'alone' : 'copies'
 
 /**
  * The model that a run begins with, which the run alone holds: its weights will change. A fresh one has its tokenizer in
  * `folder`, from where checkpoints copy it.
  */
-export async function initialModel(choice: ModelChoice, seed: number, folder: string): Promise<LanguageModel> {
-  if ('from' in choice) return ownModel(await resolveModel(choice.from), choice.from)
+export async function initialModel(
+  choice: ModelChoice,
+  seed: number,
+  folder: string,
+  products: Products = 'none',
+): Promise<LanguageModel> {
+  if ('from' in choice) return ownModel(await resolveModel(choice.from), choice.from, products)
   await writeCharacterTokenizer(choice.characters, folder)
   const model = await randomModel(freshConfig(choice), { seed, initializerRange: choice.initializerRange })
+  if (products !== 'none') addProducts(model.weights)
   return new LanguageModel(
     'fresh',
     model.config,
@@ -32,12 +46,13 @@ export async function initialModel(choice: ModelChoice, seed: number, folder: st
 }
 
 /** A model read for this caller alone, never the one that `loadModel` shares. The caller disposes of it. */
-export async function ownModel(location: string, name = location): Promise<LanguageModel> {
+export async function ownModel(location: string, name = location, products: Products = 'none'): Promise<LanguageModel> {
   const source = await openWeights(location)
   try {
     const text = await textLocation(location)
     const tokenizer = await loadTokenizer(text)
-    const weights = await readWeights(source)
+    const weights = await readWeights(source, undefined, products === 'alone' ? 'bf16' : 'float32')
+    if (products === 'copies') addProducts(weights)
     return new LanguageModel(name, source.config, weights, tokenizer, await loadChatTemplate(text), text)
   } finally {
     await source.close()
@@ -46,7 +61,7 @@ export async function ownModel(location: string, name = location): Promise<Langu
 
 /** The shape of a fresh decoder. */
 export function freshConfig(choice: FreshModel): ModelConfig {
-  const { characters, end, initializerRange: _, ...shape } = choice
+  const { characters, end, initializerRange: _, precision: _p, ...shape } = choice
   const endId = characters.indexOf(end)
   return {
     ...shape,

@@ -1,5 +1,6 @@
 import type { CreditOptions } from '../credit/creditOptions'
 import type { BlockChoice, RhythmPreset } from '../credit/rhythmOptions'
+import type { Precision } from '../engine/precision'
 import type { LoraOptions } from '../model/lora'
 import type { MomentType } from './adamMoments'
 import type { Aggregation } from './grpoLoss'
@@ -16,7 +17,13 @@ export interface ModuleReference {
 export type TaskChoice = { name: string; options: Record<string, unknown> } | ModuleReference
 
 /** Where training starts: a checkpoint, or a new decoder whose tokens are single characters. */
-export type ModelChoice = { from: string } | FreshModel
+export type ModelChoice = ({ from: string } | FreshModel) & {
+  /**
+   * Number type of matrix products, rollouts included. `bf16`: output projections and MLPs are multiplied in bfloat16, with copies of float32 weights
+   * that follow each update, or, where adapters are trained, with those alone. Default `float32`.
+   */
+  precision?: Precision
+}
 
 export interface FreshModel {
   /** The characters, each a token, in the order of their ids. */
@@ -35,6 +42,7 @@ export interface FreshModel {
   tieWordEmbeddings: boolean
   /** Standard deviation of new matrices. */
   initializerRange: number
+  precision?: Precision
 }
 
 /** AdamW and its learning rate. */

@@ -1,6 +1,7 @@
 import type { RhythmOptions } from '../credit/rhythmOptions'
 import type { LanguageModel } from '../model/languageModel'
 import type { LoraAdapters } from '../model/loraAdapters'
+import { refreshProducts } from '../model/weights'
 import type { Task } from '../tasks/task'
 import { type AdamW, clipScale } from './adamw'
 import type { TrainerState } from './checkpoint'
@@ -66,6 +67,7 @@ export function update(
   run.optimizer.step(run.gradients.entries(), rate, clipScale(gradientNorm, choice.maxGradientNorm))
   run.gradients.zero()
   run.adapters?.apply()
+  refreshProducts(run.model.weights)
   run.state.nonFiniteUpdates = 0
   run.state.updates = run.optimizer.updates
   return { gradientNorm, learningRate: rate, skipped: false }

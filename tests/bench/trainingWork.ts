@@ -5,6 +5,7 @@ import { rhythmOptions } from '../../lib/credit/rhythmOptions'
 import { generate } from '../../lib/model/generate'
 import { resolveModel } from '../../lib/model/hub'
 import { LanguageModel } from '../../lib/model/languageModel'
+import { refreshProducts } from '../../lib/model/weights'
 import { randomStream } from '../../lib/random/randomStream'
 import type { Task } from '../../lib/tasks/task'
 import { AdamW } from '../../lib/training/adamw'
@@ -15,7 +16,7 @@ import { grpoStep } from '../../lib/training/grpoStep'
 import { parseConfig } from '../../lib/training/readConfig'
 import { ItemOrder } from '../../lib/training/runStreams'
 import { StopRequest } from '../../lib/training/stopRequest'
-import { initialModel, ownModel } from '../../lib/training/trainedModel'
+import { initialModel, ownModel, type Products } from '../../lib/training/trainedModel'
 import type { TrainingRun } from '../../lib/training/trainingRun'
 import { resolveStrategy } from '../../lib/training/userModule'
 import { SMALL_DECODER, SMOLLM2 } from './benchModels'
@@ -26,11 +27,11 @@ process.on('exit', () => rmSync(temporary, { recursive: true, force: true }))
 export type ModelName = 'small' | 'smollm2'
 
 /** A model whose responses never end by themselves, so that every process does the same work. */
-export async function endless(name: ModelName): Promise<LanguageModel> {
+export async function endless(name: ModelName, products: Products = 'none'): Promise<LanguageModel> {
   const model =
     name === 'small'
-      ? await initialModel(SMALL_DECODER, 0, join(temporary, 'tokenizer'))
-      : await ownModel(await resolveModel(SMOLLM2), SMOLLM2)
+      ? await initialModel(SMALL_DECODER, 0, join(temporary, 'tokenizer'), products)
+      : await ownModel(await resolveModel(SMOLLM2), SMOLLM2, products)
   const config = { ...model.config, eosTokenIds: [] }
   return new LanguageModel(name, config, model.weights, model.tokenizer, model.chatTemplate, model.location)
 }
@@ -41,8 +42,13 @@ const randomIds = (model: LanguageModel, count: number, length: number) => {
 }
 
 /** One training step: forward, loss, all gradients, AdamW. Every token but the first is predicted. */
-export async function trainingStep(name: ModelName, batch: number, tokens: number): Promise<() => Promise<void>> {
-  const model = await endless(name)
+export async function trainingStep(
+  name: ModelName,
+  batch: number,
+  tokens: number,
+  products: Products = 'none',
+): Promise<() => Promise<void>> {
+  const model = await endless(name, products)
   const sequences = randomIds(model, batch, tokens + 1)
   const promptLengths = sequences.map(() => 1)
   const gradients = new Gradients(model.weights)
@@ -56,6 +62,7 @@ export async function trainingStep(name: ModelName, batch: number, tokens: numbe
       gradients,
     )
     optimizer.step(gradients.entries(), 1e-6)
+    refreshProducts(model.weights)
   }
 }
 

@@ -38,6 +38,7 @@ export const WORK: Work[] = [
   ...MODEL_WORK.filter(({ name }) => !name.endsWith('8192')).map(narrow),
   { name: 'train-small', title: `${SMALL}, training step (forward, loss, all gradients, AdamW), 64 x 128 tokens` },
   TRAINING,
+  narrow(TRAINING),
   { name: 'sample-small', title: `${SMALL}, sampling, 64 sequences (32 + 64 tokens)`, tokens: 64 * 64 },
   {
     name: 'grpo-small',

@@ -88,10 +88,11 @@ async function measure(work: string): Promise<Timing> {
   const [name, precision] = work.endsWith(NARROW)
     ? ([work.slice(0, -NARROW.length), 'bf16'] as const)
     : ([work, 'float32'] as const)
+  const products = precision === 'bf16' ? 'copies' : 'none'
   const [kind, size] = [name.replace(/-\d+$/, ''), Number(/\d+$/.exec(name)?.[0] ?? 0)]
   // Each is long enough to be measured a few times after a warm-up; the bench runs it in several processes.
   if (name === 'train-small') return timed(await trainingStep('small', 64, 128), 5, 2)
-  if (name === 'train-smollm2') return timed(await trainingStep('smollm2', 4, 256), 3)
+  if (name === 'train-smollm2') return timed(await trainingStep('smollm2', 4, 256, products), 3)
   if (name === 'sample-small') return timed(await sampling(64, 64), 5)
   if (kind.startsWith('grpo')) return grpo(name)
   const begun = performance.now()

@@ -13,6 +13,7 @@ import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'
 import type { GradientStore } from './gradientStore'
+import { mapped, mappedBack, operand } from './layerProduct'
 import { headNormGradient, norm, normGradient } from './normGradient'
 import type { Interleaving, RotaryTurns } from './rotaryTurns'
 
@@ -89,7 +90,7 @@ export function attentionForward(
     if (pattern) patterns.push(pattern)
   }
   const attended = tidy(() => byToken(pass, joined(pass, read)))
-  const product_ = product(attended, layer.output, { transposeB: true })
+  const product_ = mapped(layer, 'output', attended)
   const output = add(input, layer.outputBias ? add(product_, layer.outputBias) : product_)
   return [output, { input, queries, keys, values, attended, patterns, unnormed }]
 }
@@ -105,10 +106,11 @@ export function attentionBackward(
   const { config, B, N, interleaving } = pass
   const { headDim: D } = config
   return tidy(() => {
-    into.addLinear(layer.output, dOutput, kept.attended)
+    const dy = operand(layer, dOutput)
+    into.addLinear(layer.output, dy, operand(layer, kept.attended))
     if (layer.outputBias) into.add(layer.outputBias, sumOfRows(dOutput))
     const dHeads = tidy(() => {
-      const [dQueries, dKeys, dValues] = patternsBackward(pass, kept, () => product(dOutput, layer.output))
+      const [dQueries, dKeys, dValues] = patternsBackward(pass, kept, () => mappedBack(layer, 'output', dy))
       const q = turnedBack(pass, dQueries, pass.turns.queriesBack)
       const k = turnedBack(pass, dKeys, pass.turns.keysBack)
       tf.dispose([dQueries, dKeys])

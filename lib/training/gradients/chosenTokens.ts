@@ -1,3 +1,4 @@
+import { bfloat16Product, toBfloat16 } from '../../engine/bfloat16'
 import { crossEntropy, product, sumByRow, tidy } from '../../engine/gradientOps'
 import { add, multiply, scalar, sumOver } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
@@ -84,9 +85,14 @@ export async function headBackward(
   count: number,
   options: HeadOptions,
 ): Promise<tf.Tensor> {
-  const { head, finalNorm } = decoder.weights
+  const { head, finalNorm, layers } = decoder.weights
   const scope = new Scope()
+  // Logits are float32; what is multiplied with their gradient need not be.
+  const inBfloat16 = Boolean(layers[0]?.products)
+  const operand = (x: tf.Tensor) => (inBfloat16 ? toBfloat16(x) : x)
+  const multiplied = inBfloat16 ? bfloat16Product : product
   try {
+    const matrix = inBfloat16 ? scope.keep(toBfloat16(head)) : head
     const parts: tf.Tensor[] = []
     for (const [i, [from, to]] of chunks(decoder, chosen.length, options).entries()) {
       parts.push(
@@ -100,13 +106,15 @@ export async function headBackward(
               )
             const perLogprob = column(dLogprob, -1)
             if (dEntropy) {
-              const dLogits = logitGradient(inputs, perLogprob, column(dEntropy, -1), column(kept.entropy, 1), from, to)
-              into.addLinear(head, dLogits, inputs)
-              return multiply(product(dLogits, head), scalar(1 / options.temperature))
+              const dLogits = operand(
+                logitGradient(inputs, perLogprob, column(dEntropy, -1), column(kept.entropy, 1), from, to),
+              )
+              into.addLinear(head, dLogits, operand(inputs))
+              return multiply(multiplied(dLogits, matrix), scalar(1 / options.temperature))
             }
-            const slope = kept.slopes[i] ?? slopeOf(product(inputs, head, { transposeB: true }), from, to)
-            into.addLinear(head, slope, multiply(inputs, perLogprob))
-            return multiply(product(slope, head), multiply(perLogprob, scalar(1 / options.temperature)))
+            const slope = operand(kept.slopes[i] ?? slopeOf(product(inputs, head, { transposeB: true }), from, to))
+            into.addLinear(head, slope, operand(multiply(inputs, perLogprob)))
+            return multiply(multiplied(slope, matrix), multiply(perLogprob, scalar(1 / options.temperature)))
           }),
         ),
       )

@@ -1,8 +1,9 @@
-import { product, subtract, sum } from '../../engine/gradientOps'
+import { subtract, sum } from '../../engine/gradientOps'
 import { add, multiply, silu as siluOf, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
 import type { GradientStore } from './gradientStore'
+import { mapped, mappedBack, operand } from './layerProduct'
 import { norm, normGradient } from './normGradient'
 
 /** What the backward pass of the MLP needs: its input `[rows, hidden]`, gate and up before activation `[rows, intermediate]`. */
@@ -14,11 +15,11 @@ export interface KeptMlp {
 
 /** `x + down(silu(gate(norm x)) · up(norm x))` and what its gradient needs. */
 export function mlpForward(layer: LayerWeights, epsilon: number, input: tf.Tensor): [tf.Tensor, KeptMlp] {
-  const { normed } = norm(input, layer.postAttentionNorm, epsilon)
-  const gate = product(normed, layer.gate, { transposeB: true })
-  const up = product(normed, layer.up, { transposeB: true })
+  const normed = operand(layer, norm(input, layer.postAttentionNorm, epsilon).normed)
+  const gate = mapped(layer, 'gate', normed)
+  const up = mapped(layer, 'up', normed)
   const activated = tf.tidy(() => timesSigmoid(multiply(gate, up), gate))
-  return [add(input, product(activated, layer.down, { transposeB: true })), { input, gate, up }]
+  return [add(input, mapped(layer, 'down', activated)), { input, gate, up }]
 }
 
 /** Gradient with respect to the MLP's input, from that of its output; adds those of its weights. */
@@ -32,20 +33,22 @@ export function mlpBackward(
   return tf.tidy(() => {
     const [dGate, dUp] = tf.tidy(() => {
       const silu = siluOf(gate)
-      tf.tidy(() => into.addLinear(layer.down, dOutput, multiply(silu, up)))
-      const dActivated = product(dOutput, layer.down)
+      const dy = operand(layer, dOutput)
+      tf.tidy(() => into.addLinear(layer.down, dy, operand(layer, multiply(silu, up))))
+      const dActivated = mappedBack(layer, 'down', dy)
       const dGate = tf.tidy(() => {
         const dSilu = multiply(dActivated, up)
         // silu' = sigmoid · (1 + gate - silu), so dSilu · silu' = crossed + sigmoid · (dSilu - crossed) with:
         const crossed = multiply(dSilu, silu)
-        return add(crossed, timesSigmoid(subtract(dSilu, crossed), gate))
+        return operand(layer, add(crossed, timesSigmoid(subtract(dSilu, crossed), gate)))
       })
-      return [dGate, multiply(dActivated, silu)]
+      return [dGate, operand(layer, multiply(dActivated, silu))]
     }) as [tf.Tensor, tf.Tensor]
     const { normed, inverse } = norm(input, layer.postAttentionNorm, epsilon)
-    into.addLinear(layer.gate, dGate, normed)
-    into.addLinear(layer.up, dUp, normed)
-    const dNormed = sum(product(dGate, layer.gate), product(dUp, layer.up))
+    const x = operand(layer, normed)
+    into.addLinear(layer.gate, dGate, x)
+    into.addLinear(layer.up, dUp, x)
+    const dNormed = sum(mappedBack(layer, 'gate', dGate), mappedBack(layer, 'up', dUp))
     const { dx, dWeight } = normGradient(input, inverse, layer.postAttentionNorm, dNormed, dOutput)
     into.add(layer.postAttentionNorm, dWeight)
     return dx

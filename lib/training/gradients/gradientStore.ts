@@ -18,8 +18,8 @@ export interface GradientStore {
   /** Adds a part of the gradient of one weight. It may become the gradient itself: give a tensor of the current `tidy` that nothing else uses. */
   add(weight: tf.Tensor, part: tf.Tensor): void
   /**
-   * Adds what `y = x Wᵀ` contributes to the gradient of the matrix `weight [out, in]`, from `dy [rows, out]` and `x [rows, in]`. With
-   * `interleaving`, the columns of `dy` are in its order and those of `y` are not.
+   * Adds what `y = x Wᵀ` contributes to the gradient of the matrix `weight [out, in]`, from `dy [rows, out]` and `x [rows, in]`, both
+   * float32, or both bfloat16: then the product is made in bfloat16 too. With `interleaving`, the columns of `dy` are in its order and those of `y` are not.
    */
   addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void
   /** Adds `values [n, width]` to the rows `rows` of one weight's gradient; rows may repeat. */

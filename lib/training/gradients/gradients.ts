@@ -1,6 +1,7 @@
+import { bfloat16Product } from '../../engine/bfloat16'
 import { addToRows, product, sumByRow, takeRows, tidy } from '../../engine/gradientOps'
-import { tf } from '../../engine/tensorflow'
-import { type DecoderWeights, type LayerWeights, layerTensors } from '../../model/weights'
+import { isBfloat16, tf } from '../../engine/tensorflow'
+import { type DecoderWeights, type LayerWeights, layerTensors, weightTensors } from '../../model/weights'
 import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
 import type { Interleaving } from './rotaryTurns'
 
@@ -15,6 +16,10 @@ export class Gradients implements GradientStore {
   private readonly slots = new GradientSlots()
 
   constructor(private readonly weights: DecoderWeights) {
+    if (weightTensors(weights).some(isBfloat16))
+      throw new Error(
+        'gradients: weights in bfloat16 alone do not move; train float32 ones with `addProducts`, or adapters',
+      )
     const { slots } = this
     slots.hold('embedding', weights.embedding)
     weights.layers.forEach((layer, i) => {
@@ -51,7 +56,8 @@ export class Gradients implements GradientStore {
 
   addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void {
     const part = tidy(() => {
-      const whole = product(dy, x, { transposeA: true })
+      const multiply = isBfloat16(dy) ? bfloat16Product : product
+      const whole = multiply(dy, x, { transposeA: true })
       return interleaving ? takeRows(whole, interleaving.inverse) : whole
     })
     this.slots.add(weight, part)

@@ -1,3 +1,4 @@
+import { inFloat32 } from '../../engine/bfloat16'
 import { product, takeRows, tidy } from '../../engine/gradientOps'
 import { multiply, scalar, slice } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
@@ -23,13 +24,14 @@ export class LoraGradients implements GradientStore {
   /** Norms and biases are frozen. */
   add(): void {}
 
-  addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void {
+  addLinear(weight: tf.Tensor, dOutput: tf.Tensor, input: tf.Tensor, interleaving?: Interleaving): void {
     const own = this.adapters.of(weight)
     if (own.length === 0) return
     const { scale } = this.adapters
     const { rank } = this.adapters.options
     const outputs = weight.shape[0]!
     const [dA, dB] = tidy(() => {
+      const [dy, x] = [inFloat32(dOutput), inFloat32(input)]
       // Matrices that are stacked in one weight: their A stacked, their B side by side, each on the rows of its matrix.
       const a = own.length === 1 ? own[0]!.a : tf.concat(own.map((adapter) => adapter.a))
       const wide = own.map(({ b, firstRow, rows }) =>
