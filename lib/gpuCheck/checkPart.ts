@@ -1,6 +1,7 @@
 import type { CheckPrecision, CheckSize, MatmulRate, SpeedReport } from '../device/checkReport'
 import { gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { peakRates } from '../device/peakRates'
+import type { Precision } from '../engine/precision'
 import { deviceReport } from '../engine/tensorflow'
 import { writeSafetensors } from '../model/safetensors'
 import { CHECK_PLANS, CHECKED_MODELS } from './checkShapes'
@@ -12,7 +13,14 @@ import { DoesNotFit } from './speedSettings'
 /** A part of the check, done by a process of its own: one that crashes or runs out of memory leaves the others alone. */
 export type PartRequest =
   | { part: 'rates'; size: CheckSize; precision: CheckPrecision }
-  | { part: 'quantities'; size: CheckSize; file: string /** Of the weights. Default 1. */; seed?: number }
+  | {
+      part: 'quantities'
+      size: CheckSize
+      file: string
+      precision?: Precision
+      /** Of the weights. Default 1. */
+      seed?: number
+    }
   | { part: 'speed'; size: CheckSize; precision: CheckPrecision; model: string; measuredRate: number | null }
 
 /** What each part gives. */
@@ -38,8 +46,8 @@ const PARTS = {
       onProgress(`${n} × ${n}: ${(flops / 1e12).toPrecision(3)} TFLOP/s`),
     ),
 
-  quantities: async ({ size, file, seed }: Extract<PartRequest, { part: 'quantities' }>) => {
-    const { values, errors } = await comparedQuantities(CHECK_PLANS[size].compared, seed)
+  quantities: async ({ size, file, precision, seed }: Extract<PartRequest, { part: 'quantities' }>) => {
+    const { values, errors } = await comparedQuantities(CHECK_PLANS[size].compared, precision, seed)
     const tensors = Object.fromEntries(
       Object.entries(values).map(([name, data]) => [name, { shape: [data.length], data }]),
     )

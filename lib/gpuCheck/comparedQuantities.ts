@@ -1,11 +1,13 @@
 import { rhythmOptions } from '../credit/rhythmOptions'
 import { strategyNamed } from '../credit/strategies'
+import type { Precision } from '../engine/precision'
 import { tf } from '../engine/tensorflow'
 import { KeyValueCache } from '../model/cache'
 import type { ModelConfig } from '../model/config'
 import { decodeStep, forward, logits } from '../model/decoder'
 import type { LanguageModel } from '../model/languageModel'
 import { randomModel } from '../model/loadModel'
+import { layerProducts } from '../model/weights'
 import { randomStream } from '../random/randomStream'
 import type { HeadGroups } from '../rhythm/headGroups'
 import { traceResponse } from '../traces/traceResponse'
@@ -37,9 +39,15 @@ const NEVER_CLIPPED = { clipLow: 1, clipHigh: 1e9 }
  * What two devices must agree on, of a small random decoder and given responses: states of tokens, decoding through the cache, the rhythm and its
  * heads, and the passes, credit, gradients and update of one GRPO step. The responses are given, not sampled: after the first token that
  * rounding turns, two devices write different texts.
+ * @param seed of the weights
  */
-export async function comparedQuantities(work: ComparedWork, seed = 1): Promise<ComparedQuantities> {
+export async function comparedQuantities(
+  work: ComparedWork,
+  precision: Precision = 'float32',
+  seed = 1,
+): Promise<ComparedQuantities> {
   const model = await randomModel(work.model, { seed, initializerRange: 0.08 })
+  if (precision === 'bf16') for (const layer of model.weights.layers) layer.products = layerProducts(layer)
   const stream = randomStream(2)
   const length = PROMPT_TOKENS + work.responseTokens
   const sequences = Array.from({ length: work.responses }, () => ({
@@ -131,7 +139,7 @@ async function stepQuantities(model: LanguageModel, sequences: Sequences) {
   const oldLogprob = scored.map(({ logprob }) => new Float32Array(logprob.length).fill(chance))
   const stream = randomStream(3)
   const advantages = oldLogprob.map((own, i) =>
-    Array.from(own, () => (i % 2 === 0 ? 1 : -1) * (stream.below(2) === 0 ? 1 : 1.5)),
+    Array.from(own, () => (i % 2 === 0 ? 1 : -0.25) * (stream.below(2) === 0 ? 1 : 1.5)),
   )
   const lengths = oldLogprob.map((own) => own.length)
   const normalizer = lossNormalizer(lengths, Math.max(...lengths))

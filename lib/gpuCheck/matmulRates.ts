@@ -1,4 +1,5 @@
 import type { CheckPrecision, MatmulRate } from '../device/checkReport'
+import { bfloat16Product, toBfloat16 } from '../engine/bfloat16'
 import { product } from '../engine/gradientOps'
 import { slice } from '../engine/ops'
 import { type Tensor, tf } from '../engine/tensorflow'
@@ -18,8 +19,10 @@ export function matmulRates(
     const flopsOfOne = 2 * size ** 3
     const count = Math.max(2, Math.min(MOST_PRODUCTS, Math.ceil(WORK[device] / flopsOfOne)))
     const seconds = tf.tidy(() => {
-      const [a, b] = [tf.fill([size, size], 0.5), tf.fill([size, size], 0.25)]
-      const times = Array.from({ length: 4 }, () => timed(() => repeated(a, b, count)))
+      const operands: Tensor[] = [tf.fill([size, size], 0.5), tf.fill([size, size], 0.25)]
+      const [a, b] = precision === 'bf16' ? operands.map(toBfloat16) : operands
+      const multiply = precision === 'bf16' ? bfloat16Product : product
+      const times = Array.from({ length: 4 }, () => timed(() => repeated(() => multiply(a!, b!), count)))
       // The first one also chooses the kernel.
       return Math.min(...times.slice(1))
     })
@@ -36,9 +39,9 @@ function timed(work: () => void): number {
 }
 
 /** A device works behind the calls: reading a number of the last product waits for all of them. */
-function repeated(a: Tensor, b: Tensor, count: number): void {
+function repeated(multiply: () => Tensor, count: number): void {
   tf.tidy(() => {
-    for (let i = 1; i < count; i++) product(a, b).dispose()
-    slice(product(a, b), [0, 0], [1, 1]).dataSync()
+    for (let i = 1; i < count; i++) multiply().dispose()
+    slice(multiply(), [0, 0], [1, 1]).dataSync()
   })
 }

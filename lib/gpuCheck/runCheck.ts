@@ -12,6 +12,7 @@ import { gpuNotes } from '../device/gpuNotes'
 import { type GpuInfo, gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { peakRates } from '../device/peakRates'
 import { pacer } from '../engine/cooperate'
+import { usablePrecision } from '../engine/precision'
 import { deviceReport } from '../engine/tensorflow'
 import { readSafetensors } from '../model/safetensors'
 import { workspaceRoot } from '../model/workspace'
@@ -56,6 +57,8 @@ class Check {
   private readonly report: GpuCheckReport
   /** What a GPU makes of float32 products. */
   private readonly usual: CheckPrecision
+  /** Every kind of arithmetic that is checked, with the variables that it takes; the usual one first. */
+  private readonly ways: { precision: CheckPrecision; env: Record<string, string> }[]
   private readonly pause: () => Promise<void>
   private readonly line: (text: string) => void
 
@@ -66,6 +69,13 @@ class Check {
     this.device = describeDevice(kind, gpu, gpus)
     const hasTf32 = kind === 'GPU' && (gpu?.computeCapability ?? 8) >= 8 && process.env.NVIDIA_TF32_OVERRIDE !== '0'
     this.usual = hasTf32 ? 'tf32' : 'float32'
+    const notes = notesOn(this.device)
+    const hasBf16 = usablePrecision('bf16', undefined, (line) => notes.push(line)) === 'bf16'
+    this.ways = [
+      { precision: this.usual, env: {} },
+      ...(hasTf32 ? [{ precision: 'float32' as const, env: FULL_PRECISION }] : []),
+      ...(hasBf16 ? [{ precision: 'bf16' as const, env: {} }] : []),
+    ]
     this.pause = pacer(options.signal)
     this.line = options.onLine ?? (() => {})
     this.report = {
@@ -75,7 +85,7 @@ class Check {
       device: this.device,
       software: { node: process.versions.node, tensorflow, tfjs, cuda: cudaPackages(workspaceRoot()) },
       peak: gpu && peakRates(gpu.name),
-      notes: [...notesOn(this.device), ...(gpu ? gpuNotes(gpu) : [])],
+      notes: [...notes, ...(gpu ? gpuNotes(gpu) : [])],
       rates: [],
       agreement: [],
       speed: [],
@@ -85,11 +95,10 @@ class Check {
   }
 
   async run(): Promise<GpuCheckReport> {
-    const { report, usual } = this
+    const { report } = this
     const { models = CHECK_PLANS[report.size].models } = this.options
     this.describe()
-    await this.rates(usual, {})
-    if (usual === 'tf32') await this.rates('float32', FULL_PRECISION)
+    for (const { precision, env } of this.ways) await this.rates(precision, env)
     await this.agreement()
     for (const model of models) await this.speed(model)
     report.seconds = this.elapsed()
@@ -124,7 +133,9 @@ class Check {
     const isGpu = this.device.kind === 'GPU'
     const file = (name: string) => path.join(this.folder, `${name}.safetensors`)
     const quantities = async (name: string, env: Record<string, string>, limit: number) => {
-      const { errors } = await this.do({ part: 'quantities', size, file: file(name) }, env, Math.min(limit, 120))
+      const precision = name === 'bf16' ? 'bf16' : 'float32'
+      const request = { part: 'quantities', size, file: file(name), precision } as const
+      const { errors } = await this.do(request, env, Math.min(limit, 120))
       const { tensors } = await readSafetensors(file(name))
       const values = Object.fromEntries(Object.entries(tensors).map(([key, { data }]) => [key, data as Float32Array]))
       return { values, errors }
@@ -151,8 +162,7 @@ class Check {
             `off: ${off.map((row) => `${row.section} ${row.quantity} ${row.value.toPrecision(2)} (limit ${row.limit})`).join(', ')}`,
           )
       })
-    await compare(this.usual, {})
-    if (this.usual === 'tf32') await compare('float32', FULL_PRECISION)
+    for (const { precision, env } of this.ways) await compare(precision, env)
   }
 
   private async speed(model: string): Promise<void> {
@@ -239,7 +249,7 @@ function describeDevice(kind: 'GPU' | 'CPU', gpu: GpuInfo | null, gpus: readonly
 }
 
 function notesOn({ kind, gpus }: CheckDevice): string[] {
-  const notes = ['bf16 was not measured: this library computes in float32 so far']
+  const notes: string[] = []
   if (kind === 'CPU' && gpus.length > 0)
     notes.push(
       `there is a GPU (${gpus[0]}), which TensorFlow does not use: see the GPU chapter of environment.md (npm run setup -- --gpu, CUDA_VISIBLE_DEVICES)`,
