@@ -18,24 +18,26 @@ const TO_BFLOAT16 = [type('SrcT', 'float32'), type('DstT', 'bfloat16'), TRUNCATE
 const TO_FLOAT32 = [type('SrcT', 'bfloat16'), type('DstT', 'float32'), TRUNCATE]
 const T = type('T', 'bfloat16')
 
-interface Transposed {
+interface ProductOptions {
   transposeA?: boolean
   transposeB?: boolean
+  /** Leaves the result in bfloat16. */
+  narrow?: boolean
 }
 
 /**
  * Product of two matrices in bfloat16, either of them transposed: operands that are float32 are rounded first, sums are made in
- * float32, and the result, rounded to bfloat16 once, is float32. For few rows `x Wᵀ` with `W [out, in]` is the fastest form.
+ * float32, and the result, rounded to bfloat16 once, is float32 unless `narrow` asks for bfloat16. For few rows `x Wᵀ` with `W [out, in]` is the fastest form.
  * Nothing but the result is left, an error included.
  */
 export function bfloat16Product(
   a: Tensor,
   b: Tensor,
-  { transposeA = false, transposeB = false }: Transposed = {},
+  { transposeA = false, transposeB = false, narrow = false }: ProductOptions = {},
 ): Tensor {
   // Freed one by one: a `tidy` for each product is a tenth of a decoding step.
   const made: Tensor[] = []
-  const narrow = (x: Tensor) => {
+  const operand = (x: Tensor) => {
     if (isBfloat16(x)) return x
     const rounded = toBfloat16(x)
     made.push(rounded)
@@ -43,7 +45,8 @@ export function bfloat16Product(
   }
   try {
     const flags = [flag('transpose_a', transposeA), flag('transpose_b', transposeB)]
-    const product = execute('MatMul', [narrow(a), narrow(b)], T, ...flags)
+    const product = execute('MatMul', [operand(a), operand(b)], T, ...flags)
+    if (narrow) return product
     made.push(product)
     return toFloat32(product)
   } finally {

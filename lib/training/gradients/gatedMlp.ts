@@ -1,12 +1,16 @@
+import { inFloat32 } from '../../engine/bfloat16'
 import { subtract, sum } from '../../engine/gradientOps'
 import { add, multiply, silu as siluOf, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
 import type { GradientStore } from './gradientStore'
-import { mapped, mappedBack, operand } from './layerProduct'
+import { mapped, mappedBack, mappedToKeep, operand } from './layerProduct'
 import { norm, normGradient } from './normGradient'
 
-/** What the backward pass of the MLP needs: its input `[rows, hidden]`, gate and up before activation `[rows, intermediate]`. */
+/**
+ * What the backward pass of the MLP needs: its input `[rows, hidden]`, gate and up before activation `[rows, intermediate]`, these in bfloat16
+ * where products without adapters have rounded them so anyway.
+ */
 export interface KeptMlp {
   input: tf.Tensor
   gate: tf.Tensor
@@ -16,9 +20,12 @@ export interface KeptMlp {
 /** `x + down(silu(gate(norm x)) · up(norm x))` and what its gradient needs. */
 export function mlpForward(layer: LayerWeights, epsilon: number, input: tf.Tensor): [tf.Tensor, KeptMlp] {
   const normed = operand(layer, norm(input, layer.postAttentionNorm, epsilon).normed)
-  const gate = mapped(layer, 'gate', normed)
-  const up = mapped(layer, 'up', normed)
-  const activated = tf.tidy(() => timesSigmoid(multiply(gate, up), gate))
+  const gate = mappedToKeep(layer, 'gate', normed)
+  const up = mappedToKeep(layer, 'up', normed)
+  const activated = tf.tidy(() => {
+    const wide = inFloat32(gate)
+    return operand(layer, timesSigmoid(multiply(wide, inFloat32(up)), wide))
+  })
   return [add(input, mapped(layer, 'down', activated)), { input, gate, up }]
 }
 
@@ -26,12 +33,14 @@ export function mlpForward(layer: LayerWeights, epsilon: number, input: tf.Tenso
 export function mlpBackward(
   layer: LayerWeights,
   epsilon: number,
-  { input, gate, up }: KeptMlp,
+  kept: KeptMlp,
   dOutput: tf.Tensor,
   into: GradientStore,
 ): tf.Tensor {
+  const { input } = kept
   return tf.tidy(() => {
     const [dGate, dUp] = tf.tidy(() => {
+      const [gate, up] = [inFloat32(kept.gate), inFloat32(kept.up)]
       const silu = siluOf(gate)
       const dy = operand(layer, dOutput)
       tf.tidy(() => into.addLinear(layer.down, dy, operand(layer, multiply(silu, up))))

@@ -15,6 +15,13 @@ export function mapped(layer: LayerWeights, name: Name, x: tf.Tensor): tf.Tensor
   return narrow ? linear(x, narrow) : product(x, layer[name], { transposeB: true })
 }
 
+/** The same for the way back: in bfloat16 where it is exactly that, since nothing is added to the product. */
+export function mappedToKeep(layer: LayerWeights, name: Name, x: tf.Tensor): tf.Tensor {
+  const narrow = layer.products?.[name]
+  if (!narrow || narrow.adapter) return mapped(layer, name, x)
+  return bfloat16Product(x, narrow.matrix, { transposeB: true, narrow: true })
+}
+
 /** `dy W`: the gradient of `x` from that of `x Wᵀ`; `dy` is float32, or an `operand`. */
 export function mappedBack(layer: LayerWeights, name: Name, dy: tf.Tensor): tf.Tensor {
   const narrow = layer.products?.[name]
