@@ -3,10 +3,10 @@ import { type Command, Option } from 'commander'
 import { writeFileAtomically } from '../model/writeFileAtomically'
 import { progress } from '../notebook/progress'
 import type { Estimate } from '../tasks/passAtK'
-import { checkpointFolder, checkpointSteps } from '../training/checkpoint'
 import { evaluate } from '../training/evaluation'
 import { parseJsonWithComments } from '../training/readConfig'
 import { resolveTask } from '../training/resolveTask'
+import { runCheckpoint } from '../training/runCheckpoint'
 import { storedConfig } from '../training/runConfig'
 import { RunFolder } from '../training/runFolder'
 import { during, load, MODEL_HELP, print, realNumber, wholeNumber } from './shared'
@@ -19,6 +19,7 @@ export function register(program: Command): void {
       '--run <folder>',
       "a run: its task and its evaluation's settings, and its best checkpoint unless --model says otherwise",
     )
+    .option('--checkpoint <name>', "the run's: best, last, or a name such as step-2400; best by default")
     .option('--model <model>', MODEL_HELP)
     .option('--task <name>', 'a task by name, or the path of a module that exports one')
     .option('--task-options <json>', 'options of the task, e.g. {"counts": [4]}')
@@ -33,7 +34,9 @@ export function register(program: Command): void {
     .action(async (options) => {
       const config = options.run ? await storedConfig(new RunFolder(options.run)) : null
       if (options.run && !config) throw new Error(`${options.run} holds no run`)
-      const name = options.model ?? (options.run ? await checkpointOf(options.run) : null)
+      if (options.checkpoint && (options.model || !options.run))
+        throw new Error('--checkpoint goes with --run FOLDER, the run that it is of, and not with --model')
+      const name = options.model ?? (options.run ? await runCheckpoint(options.run, options.checkpoint) : null)
       if (!name) throw new Error('give --run with the folder of a run, or --model')
       const taskChoice = options.task ? chosenTask(options.task, options.taskOptions) : config?.task
       if (!taskChoice) throw new Error('give --task with the name of a task, or --run with the folder of a run')
@@ -74,16 +77,6 @@ export function register(program: Command): void {
 function chosenTask(name: string, optionsText: string | undefined) {
   const options = (optionsText ? parseJsonWithComments(optionsText, '--task-options') : {}) as Record<string, unknown>
   return /[/\\]|\.[cm]?js$/.test(name) ? { module: path.resolve(name), options } : { name, options }
-}
-
-/** The best checkpoint of a run, or its newest. */
-async function checkpointOf(run: string): Promise<string> {
-  const folder = new RunFolder(run)
-  const best = await folder.readJson<{ checkpoint: string }>('best.json')
-  if (best) return path.join(folder.folder, best.checkpoint)
-  const last = (await checkpointSteps(folder.checkpoints)).at(-1)
-  if (last === undefined) throw new Error(`${run} has no checkpoint yet`)
-  return checkpointFolder(folder.checkpoints, last)
 }
 
 const percent = ({ value, low, high }: Estimate) =>

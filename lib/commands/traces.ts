@@ -7,6 +7,7 @@ import { makeTraceSet, SET_HORIZONS } from '../traces/makeTraceSet'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
 import { ABLATION_WINDOWS } from '../traces/traceAll'
 import { ANSWER_RULES } from '../traces/traceSetManifest'
+import { chosenRun, givenOptions, runOptions } from './runOptions'
 import {
   during,
   horizons,
@@ -21,9 +22,9 @@ import {
 } from './shared'
 
 export function register(program: Command): void {
-  problemOptions(program.command('traces'))
+  runOptions(problemOptions(program.command('traces')))
     .description(
-      'Make a trace set: responses to problems and their traces, with a manifest. A stopped run is continued by the same command.',
+      "Make a trace set: responses to problems, or to the items of a training run's task, and their traces, with a manifest. What was stopped is continued by the same command.",
     )
     .requiredOption('--output <folder>', "the set's folder")
     .option('--model <model>', `${MODEL_HELP}; smollm2-135m-instruct by default, for a control the base set's`)
@@ -51,6 +52,7 @@ export function register(program: Command): void {
     .action(async (options, command: Command) => {
       if (Boolean(options.control) !== Boolean(options.base))
         throw new Error('a control needs both --control permuted and --base FOLDER, the set that it is a control of')
+      const run = await chosenRun(options, command)
       const bar = (total: number) => progress('traces', total)
       if (options.control) {
         refuseAllBut(['output', 'model', 'seed', 'control', 'base'], command)
@@ -67,14 +69,15 @@ export function register(program: Command): void {
       }
       const rhythm = methodOptions(options)
       rhythmOptions(rhythm, options.preset)
-      await readProblems(options.problems, { limit: options.limit })
-      const model = await load(options.model ?? 'smollm2-135m-instruct')
+      if (!run) await readProblems(options.problems, { limit: options.limit })
+      const model = await load(run?.model ?? options.model ?? 'smollm2-135m-instruct')
       const shown = bar(1)
-      const { preset, windows, mapCells, problems, limit, plain, samples, seed } = options
-      const { temperature, topK, topP, maxNewTokens, batch, answers } = options
+      const { preset, windows, mapCells, problems, plain, samples, topK, topP, answers } = options
+      const { limit, seed, temperature, maxNewTokens, batch } = run?.sampling ?? options
       const set = await during(shown, () =>
         makeTraceSet(model, options.output, {
-          ...{ problems, limit, plain, samples, seed, temperature, topK, topP, maxNewTokens, batch },
+          ...(run ? { task: run.task } : { problems, plain }),
+          ...{ limit, samples, seed, temperature, topK, topP, maxNewTokens, batch },
           ...{ rhythm, preset, windows, horizons: options.horizons, mapCells, answers },
           onTrace: noticeRetrace,
           onProgress: shown.callback,
@@ -86,14 +89,9 @@ export function register(program: Command): void {
 
 /** A control has the problems, the sampling and the method of its base: an option that asks for others is refused, not ignored. */
 function refuseAllBut(allowed: readonly string[], command: Command): void {
-  const given = command.options.filter(
-    (option) =>
-      command.getOptionValueSource(option.attributeName()) === 'cli' && !allowed.includes(option.attributeName()),
-  )
+  const given = givenOptions(command, (name) => !allowed.includes(name))
   if (given.length > 0)
-    throw new Error(
-      `a control is made as its base set was: leave out ${given.map(({ long }) => long).join(', ')}, or make another base set`,
-    )
+    throw new Error(`a control is made as its base set was: leave out ${given.join(', ')}, or make another base set`)
 }
 
 /** What is known of a finished set. */

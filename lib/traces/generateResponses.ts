@@ -2,6 +2,7 @@ import { open, readFile } from 'node:fs/promises'
 import { type GenerateOptions, generate } from '../model/generate'
 import type { LanguageModel } from '../model/languageModel'
 import { lockForProcess } from '../model/processLock'
+import type { Verdict } from '../tasks/task'
 import { parseTraceInput, type TraceInput } from './traceInput'
 import { WritingEstimate } from './writingEstimate'
 
@@ -12,6 +13,8 @@ export interface ResponseRequest {
   prompt: string
   /** Kept in the output line beside the response, e.g. the problem and its answer. */
   extra?: Record<string, unknown>
+  /** Its verdict is kept in the output line. */
+  judge?: (response: string) => Verdict
 }
 
 export interface ResponseOptions
@@ -31,6 +34,8 @@ export interface ResponseLine extends TraceInput {
   prompt: string
   response: string
   stopReason: string
+  /** The task's, where the request is an item of one. */
+  verdict?: Verdict
   model: string
   sampling: {
     temperature: number
@@ -117,7 +122,7 @@ export async function generateResponses(
         },
       )
       estimate.addBatch(generations.map((one) => ({ tokens: one.ids.length, ended: !isTruncated(one) })))
-      const written = part.flatMap(({ id, prompt, extra }, i): ResponseLine[] => {
+      const written = part.flatMap(({ id, prompt, extra, judge }, i): ResponseLine[] => {
         if (done.has(id)) return []
         const { promptIds, ids, text, stopReason } = generations[i]!
         const response = {
@@ -126,6 +131,7 @@ export async function generateResponses(
           prompt,
           response: text,
           stopReason,
+          ...(judge && { verdict: judge(text) }),
         }
         return [{ id, ...response, model: model.name, sampling: settings(streams[i]!), ...extra }]
       })

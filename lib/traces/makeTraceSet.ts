@@ -6,8 +6,9 @@ import type { Horizon } from '../rhythm/headSeries'
 import { analysisPrompt } from '../tasks/analysisPrompt'
 import { type Problem, readProblems } from '../tasks/problems'
 import { fillTraceSet } from './fillTraceSet'
-import { generateResponses, type ResponseLine } from './generateResponses'
+import { generateResponses, type ResponseLine, type ResponseRequest } from './generateResponses'
 import { type AnswerVerifier, requestIds, type TraceSet } from './openTraceSet'
+import { type TaskSource, taskItems, taskRequests } from './taskItems'
 import { ABLATION_WINDOWS } from './traceAll'
 import {
   type AnswerRule,
@@ -34,7 +35,9 @@ const WRITING = 0.6
 export interface TraceSetOptions {
   /** Problems, or where `readProblems` finds them. Default: the project's own. */
   problems?: readonly Problem[] | string
-  /** Only so many problems. */
+  /** Items of a task instead, in the task's own prompts; see `tracedRun`. */
+  task?: TaskSource
+  /** Only so many problems or items. */
   limit?: number
   /** Plain text prompts. Default: for a model without a chat template. */
   plain?: boolean
@@ -75,7 +78,7 @@ export interface TraceSetOptions {
 }
 
 /**
- * Makes a trace set: responses to problems in the analysis prompt, and their traces, in a folder with a manifest. Started again after
+ * Makes a trace set: responses to problems in the analysis prompt, or to a task's items in its own, and their traces, in a folder with a manifest. Started again after
  * a kill at any moment it continues, and gives the files that an uninterrupted run does; a finished set is opened.
  * Throws if the folder holds another set or anything else, if another process makes it, if a response cannot be traced, and
  * `Interrupted`.
@@ -86,42 +89,27 @@ export async function makeTraceSet(
   options: TraceSetOptions = {},
 ): Promise<TraceSet> {
   const method = methodOf(options)
-  const { limit, samples = 1, temperature = 0.7, topK, topP = 1, maxNewTokens = 512, seed = 0, batch = 36 } = options
-  const source = typeof options.problems === 'string' ? options.problems : undefined
-  const problems =
-    typeof options.problems === 'object'
-      ? options.problems.slice(0, limit)
-      : await readProblems(source, { limit, signal: options.signal })
-  if (problems.length === 0) throw new Error('a trace set needs at least one problem')
+  const { samples = 1, temperature = 0.7, topK, topP = 1, maxNewTokens = 512, seed = 0, batch = 36 } = options
   if (!(Number.isInteger(samples) && samples > 0)) throw new RangeError(`samples ${samples}; expected at least 1`)
-
+  const asked = options.task ? askedItems(options.task, options) : await askedProblems(options)
   const used = typeof model === 'string' ? await loadModel(model, { signal: options.signal }) : model
-  const plain = options.plain ?? used.chatTemplate === null
-  const problemLines = problems.map((problem) => `${JSON.stringify(problem)}\n`).join('')
+  const problemLines = asked.lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+  const ids = asked.lines.map(({ id }) => id)
+  if (new Set(ids).size < ids.length) throw new Error('two problems have the same id; each needs its own')
   const plan: TraceSetManifest = {
     format: TRACE_SET_FORMAT,
     package: ownPackage(),
     model: await describeModel(used, options.signal),
     control: null,
-    problems: {
-      source: source ?? (options.problems ? 'given by the caller' : "the project's own"),
-      sha256: sha256(problemLines),
-      ids: problems.map(({ id }) => id),
-    },
-    prompt: plain ? 'plain' : 'chat',
+    problems: { source: asked.source, sha256: sha256(problemLines), ids },
+    ...asked.named(used),
     sampling: { samples, temperature, topK: topK ?? null, topP, maxNewTokens, seed, batch },
     method,
     answers: options.answers ?? 'marked',
     responses: null,
     traces: null,
   }
-  const byId = new Map(problems.map((problem) => [problem.id, problem]))
-  if (byId.size < problems.length) throw new Error('two problems have the same id; each needs its own')
-  const requests = requestIds(plan.problems.ids, samples).map(({ id, problem }) => ({
-    id,
-    prompt: analysisPrompt(used, byId.get(problem)!, { plain }),
-    extra: { problem },
-  }))
+  const requests = asked.requests(used, samples)
   return fillTraceSet(used, folder, plan, {
     ...options,
     problemLines,
@@ -132,6 +120,63 @@ export async function makeTraceSet(
       await generateResponses(used, requests, file, { ...sampling, signal, onProgress, onResponse })
     },
   })
+}
+
+/** What the responses of a set answer. */
+interface Asked {
+  lines: readonly { id: string }[]
+  source: string
+  named: (model: LanguageModel) => Pick<TraceSetManifest, 'prompt' | 'task' | 'run'>
+  requests: (model: LanguageModel, samples: number) => ResponseRequest[]
+}
+
+async function askedProblems(options: TraceSetOptions): Promise<Asked> {
+  const { limit, signal } = options
+  const source = typeof options.problems === 'string' ? options.problems : undefined
+  const problems =
+    typeof options.problems === 'object'
+      ? options.problems.slice(0, limit)
+      : await readProblems(source, { limit, signal })
+  if (problems.length === 0) throw new Error('a trace set needs at least one problem')
+  const isPlain = (model: LanguageModel) => options.plain ?? model.chatTemplate === null
+  return {
+    lines: problems,
+    source: source ?? (options.problems ? 'given by the caller' : "the project's own"),
+    named: (model) => ({ prompt: isPlain(model) ? 'plain' : 'chat' }),
+    requests: (model, samples) => problemRequests(model, problems, samples, { plain: isPlain(model) }),
+  }
+}
+
+function askedItems(source: TaskSource, options: TraceSetOptions): Asked {
+  const { problems, plain, answers, verify, limit } = options
+  for (const [name, value] of Object.entries({ problems, plain, answers, verify }))
+    if (value !== undefined)
+      throw new Error(
+        `a set of the items of ${source.task.name} has the task's own prompts and verdicts: leave ${name} out`,
+      )
+  const items = taskItems(source, limit)
+  const { task, run, choice, hash, split, dataSeed } = source
+  return {
+    lines: items,
+    source: `${task.name}, split ${split}`,
+    named: () => ({ prompt: 'task', task: { name: task.name, choice, hash, split, dataSeed }, ...(run && { run }) }),
+    requests: (model, samples) => taskRequests(model, source, items, samples),
+  }
+}
+
+/** Problems in the analysis prompt, `samples` times each. */
+export function problemRequests(
+  model: LanguageModel,
+  problems: readonly Problem[],
+  samples: number,
+  form: { plain?: boolean } = {},
+): ResponseRequest[] {
+  const byId = new Map(problems.map((problem) => [problem.id, problem]))
+  return requestIds([...byId.keys()], samples).map(({ id, problem }) => ({
+    id,
+    prompt: analysisPrompt(model, byId.get(problem)!, form),
+    extra: { problem },
+  }))
 }
 
 /** What is kept of each trace, from the options. Throws on parameters out of range. */

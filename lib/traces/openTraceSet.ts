@@ -4,6 +4,7 @@ import type { HeadSeries } from '../rhythm/headSeries'
 import { verifyMath } from '../tasks/math'
 import type { Problem } from '../tasks/problems'
 import { isTruncated, type ResponseLine } from './generateResponses'
+import type { TaskItem } from './taskItems'
 import { readTrace, type StoredTrace, traceFiles } from './traceFiles'
 import { parseTraceInput } from './traceInput'
 import {
@@ -19,7 +20,7 @@ import {
 export type AnswerVerifier = (response: string, answer: string) => boolean | null
 
 export interface OpenTraceSetOptions {
-  /** Judges the responses. Default: `verifyMath` by the manifest's rule. */
+  /** Judges the responses. Default: `verifyMath` by the manifest's rule. Of a task's items none: their verdicts are stored. */
   verify?: AnswerVerifier
 }
 
@@ -33,7 +34,7 @@ export interface SetTrace {
   maps: StoredTrace['maps']
   /** Id of the problem. */
   problem: string
-  /** Null where the problem has no known answer or the response gives none. */
+  /** Null where the problem has no known answer or the response gives none; of a task's item what the task's verifier said. */
   correct: boolean | null
   /** Whether the response was cut off at `maxNewTokens` or at the end of the model's context. */
   truncated: boolean
@@ -50,10 +51,11 @@ export interface SetResponse extends ResponseLine {
 export interface TraceSet {
   folder: string
   manifest: TraceSetManifest
-  problems: Problem[]
+  /** Problems of the analysis prompt, or items of the manifest's task. */
+  problems: (Problem | TaskItem)[]
   responses: SetResponse[]
   /** What judged the responses. */
-  judgedBy: AnswerRule | 'verify'
+  judgedBy: AnswerRule | 'verify' | 'task'
   /** From the beginning each time, one trace in memory at a time. Throws if a file is not the one that the manifest names. */
   traces: () => AsyncIterable<SetTrace>
 }
@@ -70,10 +72,16 @@ export async function openTraceSet(folder: string, options: OpenTraceSetOptions 
       `${folder}: the trace set is not finished; continue it with the command or the call that started it`,
     )
   const { verify } = options
+  if (verify && manifest.task)
+    throw new Error(
+      `${folder} has items of the task ${manifest.task.name}, which judged the responses: leave verify out`,
+    )
   const problems = await readProblemsOfSet(folder, manifest)
   const byId = new Map(problems.map((problem) => [problem.id, problem]))
   const responses = (await readResponsesOfSet(folder, manifest)).map((line): SetResponse => {
     const problem = byId.get((line as unknown as { problem: string }).problem)!
+    if ('item' in problem)
+      return { ...line, problem: problem.id, correct: line.verdict!.correct, truncated: isTruncated(line) }
     const known = typeof problem.answer === 'string' && problem.answer.trim() !== ''
     const truncated = isTruncated(line)
     // The last number of a response that was cut off is no answer.
@@ -90,7 +98,7 @@ export async function openTraceSet(folder: string, options: OpenTraceSetOptions 
   if (traces.map(({ id }) => id).join() !== responses.map(({ id }) => id).join())
     throw new Error(`${traceSetFiles(folder).manifest} does not list the traces of its own responses`)
   for (const { id, record } of traces) await checkHash(traceFiles(traceSetFiles(folder).traces, id).record, record)
-  const judgedBy = verify ? 'verify' : manifest.answers
+  const judgedBy = manifest.task ? 'task' : verify ? 'verify' : manifest.answers
   return { folder, manifest, problems, responses, judgedBy, traces: () => readTraces(folder, manifest, responses) }
 }
 
@@ -111,11 +119,11 @@ async function* readTraces(
   }
 }
 
-export async function readProblemsOfSet(folder: string, manifest: TraceSetManifest): Promise<Problem[]> {
+export async function readProblemsOfSet(folder: string, manifest: TraceSetManifest): Promise<TraceSet['problems']> {
   const file = traceSetFiles(folder).problems
   await checkHash(file, manifest.problems.sha256)
   const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
-  return lines.map((line) => JSON.parse(line) as Problem)
+  return lines.map((line) => JSON.parse(line) as Problem | TaskItem)
 }
 
 /** The responses, checked against the manifest: by hash, and each line's id, problem, model and sampling. */
@@ -139,6 +147,8 @@ export async function readResponsesOfSet(folder: string, manifest: TraceSetManif
     const { stream, ...own } = line.sampling
     if (line.id !== id || line.problem !== problem || stream !== i)
       throw changed(file, `line ${i + 1} is response '${line.id}' to '${line.problem}', not '${id}' to '${problem}'`)
+    if (manifest.task && typeof line.verdict?.correct !== 'boolean')
+      throw changed(file, `response '${id}' has no verdict of the task ${manifest.task.name}`)
     const differs = Object.entries(sampling).find(([key, value]) => own[key as keyof typeof own] !== value)
     if (differs) throw changed(file, `response '${id}' was sampled with another ${differs[0]}`)
     if (!manifest.control && line.model !== manifest.model.name)

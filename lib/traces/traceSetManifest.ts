@@ -8,6 +8,7 @@ import type { ModelConfig } from '../model/config'
 import { workspaceRoot } from '../model/workspace'
 import { writeFileAtomically } from '../model/writeFileAtomically'
 import type { Horizon } from '../rhythm/headSeries'
+import { type TaskSplit, taskSplits } from '../tasks/task'
 
 export const TRACE_SET_FORMAT = 'reasoning-rhythm/trace-set/1'
 
@@ -49,6 +50,28 @@ export interface TraceSetControl {
   base: { folder: string; responses: string }
 }
 
+/** For a set of a task's items, whose verifier judged the responses when they were written. */
+export interface TraceSetTask {
+  name: string
+  /** What made it: a name or a module (its path relative to the run's folder), with options. */
+  choice: Record<string, unknown>
+  /** Hash of the module; null for a task of this library. */
+  hash: string | null
+  split: TaskSplit
+  /** Of the items. */
+  dataSeed: number
+}
+
+/** The training run whose checkpoint wrote the responses. */
+export interface TraceSetRun {
+  /** Its folder, relative to where the command ran. */
+  folder: string
+  /** Name in its `checkpoints`, e.g. `step-2400`. */
+  checkpoint: string
+  /** Hash of its `config.json`. */
+  config: string
+}
+
 /** `manifest.json` of a trace set: everything that is needed to make it again. Hashes are SHA-256 of files, in hexadecimal. */
 export interface TraceSetManifest {
   format: string
@@ -57,7 +80,11 @@ export interface TraceSetManifest {
   model: { name: string; parameters: number; fingerprint: string; config: ModelConfig }
   control: TraceSetControl | null
   problems: { source: string; sha256: string; ids: string[] }
-  prompt: 'chat' | 'plain'
+  prompt: 'chat' | 'plain' | 'task'
+  /** Absent for problems in the analysis prompt. */
+  task?: TraceSetTask
+  /** Absent where the model is no run's. */
+  run?: TraceSetRun
   sampling: TraceSetSampling
   method: TraceSetMethod
   /** The rule by which the set's responses are judged when it is opened; no file depends on it. */
@@ -82,7 +109,17 @@ const schema = z.object({
     })
     .nullable(),
   problems: z.object({ source: z.string(), sha256: hash, ids: z.array(z.string()).min(1) }),
-  prompt: z.enum(['chat', 'plain']),
+  prompt: z.enum(['chat', 'plain', 'task']),
+  task: z
+    .object({
+      name: z.string(),
+      choice: z.looseObject({}),
+      hash: hash.nullable(),
+      split: z.enum(taskSplits),
+      dataSeed: whole,
+    })
+    .optional(),
+  run: z.object({ folder: z.string(), checkpoint: z.string(), config: hash }).optional(),
   sampling: z.object({
     samples: z.number().int().positive(),
     temperature: z.number().nonnegative(),

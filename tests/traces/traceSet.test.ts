@@ -142,6 +142,7 @@ test('two at once: the second is refused, also for a file of responses; a lock t
 
   const requests = [{ id: 'a', prompt: 'Two?' }]
   const writing = generateResponses(model, requests, at('lines.jsonl'), { maxNewTokens: 20 })
+  while (!existsSync(at('lines.jsonl.lock'))) await setImmediate()
   await assert.rejects(generateResponses(model, requests, at('lines.jsonl')), /lines\.jsonl is in use by process/)
   assert.equal((await writing).made, 1)
 
