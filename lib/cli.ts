@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
 import * as analyze from './commands/analyze'
+import * as change from './commands/change'
 import * as collect from './commands/collect'
 import * as compare from './commands/compare'
 import * as device from './commands/device'
@@ -33,6 +34,7 @@ for (const command of [
   gpuCheck,
   train,
   evaluate,
+  change,
   collect,
   sweep,
   compare,

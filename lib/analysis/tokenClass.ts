@@ -29,3 +29,12 @@ export function textTokenClass({ text, position, tokens }: ClassifiedToken): str
   const continues = trimmed === text && position > 0 && /[\p{L}\p{M}]$/u.test(tokens?.[position - 1] ?? '')
   return continues ? 'word-internal' : 'word-initial'
 }
+
+/**
+ * Classes where a token is a character and a text is written by a grammar: a digit is the first or a later one of its number, any
+ * other character is a class of its own.
+ */
+export function symbolClass({ text, position, tokens }: ClassifiedToken): string | null {
+  if (text === null || !/^\d$/.test(text)) return text
+  return /^\d$/.test(tokens?.[position - 1] ?? '') ? 'later digit' : 'first digit'
+}

@@ -124,7 +124,7 @@ async function rolloutsOf(set: TraceSet, file: string): Promise<PerturbedRespons
 async function controlOf(set: TraceSet, folder: string): Promise<TraceSet> {
   const control = await openTraceSet(folder)
   const base = control.manifest.control?.base
-  if (!base)
+  if (!base || control.manifest.control?.kind !== 'permuted')
     throw new Error(`${folder} is no control: make one with rhythm traces --control permuted --base ${set.folder}`)
   if (base.responses !== set.manifest.responses?.sha256)
     throw new Error(`${folder} is a control of other responses (of ${base.folder}), not of those in ${set.folder}`)

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { rhythmOptions } from '../credit/rhythmOptions'
 import { progress } from '../notebook/progress'
 import { readProblems } from '../tasks/problems'
-import { makeControlSet } from '../traces/controlSet'
+import { makeControlSet, makeRereadSet } from '../traces/controlSet'
 import { makeTraceSet, SET_HORIZONS } from '../traces/makeTraceSet'
 import { openTraceSet, type TraceSet } from '../traces/openTraceSet'
 import { ABLATION_WINDOWS } from '../traces/traceAll'
@@ -44,26 +44,29 @@ export function register(program: Command): void {
       ).choices(ANSWER_RULES),
     )
     .addOption(
-      new Option('--control <kind>', 'trace the responses of --base with an untrained model instead').choices([
-        'permuted',
-      ]),
+      new Option(
+        '--control <kind>',
+        'trace the responses of --base again: with its model untrained (permuted), or with the one of --model',
+      ).choices(['permuted', 'model']),
     )
     .option('--base <folder>', 'the finished set that the control is of')
     .action(async (options, command: Command) => {
       if (Boolean(options.control) !== Boolean(options.base))
-        throw new Error('a control needs both --control permuted and --base FOLDER, the set that it is a control of')
+        throw new Error('a control needs both --control KIND and --base FOLDER, the set that it is a control of')
       const run = await chosenRun(options, command)
       const bar = (total: number) => progress('traces', total)
       if (options.control) {
         refuseAllBut(['output', 'model', 'seed', 'control', 'base'], command)
+        if (options.control === 'model' && !options.model)
+          throw new Error('--control model needs --model, the one that traces the responses of --base')
         const base = await openTraceSet(options.base)
         const model = options.model ? await load(options.model) : undefined
         const shown = bar(base.responses.length)
+        const reporting = { onTrace: noticeRetrace, onProgress: shown.callback }
         const set = await during(shown, () =>
-          makeControlSet(options.base, options.output, {
-            ...{ model, seed: options.seed, onTrace: noticeRetrace },
-            onProgress: shown.callback,
-          }),
+          options.control === 'model'
+            ? makeRereadSet(model!, options.base, options.output, reporting)
+            : makeControlSet(options.base, options.output, { model, seed: options.seed, ...reporting }),
         )
         return print(summary(set))
       }

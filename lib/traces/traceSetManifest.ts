@@ -42,9 +42,10 @@ export interface TraceSetMethod {
   withSentences: boolean
 }
 
-/** For a set that traces the responses of another set with an untrained model. */
+/** For a set that traces the responses of another set with another model: the same one untrained, or any that reads the same tokens. */
 export interface TraceSetControl {
-  kind: 'permuted'
+  kind: 'permuted' | 'model'
+  /** Of the permutation; 0 for another model. */
   seed: number
   /** The base set's folder, relative to this one, and the hash of its responses. */
   base: { folder: string; responses: string }
@@ -103,7 +104,7 @@ const schema = z.object({
   model: z.object({ name: z.string(), parameters: whole, fingerprint: hash, config: z.looseObject({}) }),
   control: z
     .object({
-      kind: z.literal('permuted'),
+      kind: z.enum(['permuted', 'model']),
       seed: whole,
       base: z.object({ folder: z.string(), responses: hash }),
     })

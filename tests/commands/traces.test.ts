@@ -68,7 +68,7 @@ test('traces: killed with -9 in the middle, it ends with the files of an uninter
 
 test('what a set cannot be made of is refused by name', () => {
   const refused: [string[], RegExp][] = [
-    [traces('x', '--control', 'permuted'), /needs both --control permuted and --base FOLDER/],
+    [traces('x', '--control', 'permuted'), /needs both --control KIND and --base FOLDER/],
     [
       [...traces('x', '--temperature', '1'), ...['--control', 'permuted', '--base', 'whole']],
       /a control is made as its base set was: leave out --limit, --max-new-tokens, --temperature, --batch, or/,

@@ -1,0 +1,34 @@
+import { type HeadGroupRow, headGroupChange } from './headGroupChange'
+import { type ChangeRow, type MeasuredRun, type RhythmChangeOptions, rhythmChange } from './rhythmChange'
+
+/** What the checkpoint after training read: responses of its own, or those that the one before wrote. */
+export type Reading = 'own responses' | 'same responses'
+
+/** The runs' traces, by what the checkpoint after reads; the traces before are the same. */
+export interface ReadRuns {
+  own: MeasuredRun[]
+  same: MeasuredRun[]
+}
+
+export interface ChangeTables {
+  change: (ChangeRow & { reading: Reading })[]
+  headGroups: (HeadGroupRow & { reading: Reading })[]
+}
+
+/** Quantities that depend on what is written, not on how it is read. */
+const OF_THE_TEXT = ['response length', 'responses that are right', 'responses cut short']
+
+/** Both tables for both readings. `own responses`: all that training changes; `same responses`: what the weights change in the reading of one text. */
+export function changeTables(runs: ReadRuns, options: RhythmChangeOptions): ChangeTables {
+  const readings = [['own responses', runs.own] as const, ['same responses', runs.same] as const]
+  return {
+    change: readings.flatMap(([reading, measured]) =>
+      rhythmChange(measured, options)
+        .filter(({ quantity }) => reading === 'own responses' || !OF_THE_TEXT.includes(quantity))
+        .map((row) => ({ reading, ...row })),
+    ),
+    headGroups: readings.flatMap(([reading, measured]) =>
+      headGroupChange(measured).map((row) => ({ reading, ...row })),
+    ),
+  }
+}
