@@ -6,7 +6,7 @@ export const GPU_CHECK_FORMAT = 'reasoning-rhythm gpu-check 1'
 
 const text = z.string()
 const number = z.number()
-/** Arithmetic of matrix products: `tf32` is what a GPU makes of float32 by default. */
+/** Arithmetic of matrix products: `tf32` is what a GPU makes of float32 by default, `bf16` that of output projections and MLPs (all else float32). */
 const precision = z.enum(['float32', 'tf32', 'bf16'])
 
 const device = z.object({

@@ -17,6 +17,7 @@ export interface GpuCheckTables {
   }[]
   decoding: {
     model: string
+    precision: string
     batch: number
     'tokens/s': number
     'ms a token': number
@@ -25,6 +26,7 @@ export interface GpuCheckTables {
   }[]
   training: {
     model: string
+    precision: string
     settings: string
     'tokens/s': number
     'MFU %': number | null
@@ -82,9 +84,10 @@ export function gpuCheckTables(report: GpuCheckReport): GpuCheckTables {
       limit: `${measure === 'jaccard' || measure === 'equal' ? '≥' : '≤'} ${limit}`,
       agrees,
     })),
-    decoding: report.speed.flatMap(({ model, decoding }) =>
+    decoding: report.speed.flatMap(({ model, precision, decoding }) =>
       decoding.map(({ batch, tokensPerSecond, utilization, shareOfMeasured }) => ({
         model,
+        precision,
         batch,
         'tokens/s': tokensPerSecond,
         'ms a token': (1000 * batch) / tokensPerSecond,
@@ -92,8 +95,9 @@ export function gpuCheckTables(report: GpuCheckReport): GpuCheckTables {
         '% of products here': percent(shareOfMeasured),
       })),
     ),
-    training: report.speed.map(({ model, settings, training, step, memory }) => ({
+    training: report.speed.map(({ model, precision, settings, training, step, memory }) => ({
       model,
+      precision,
       settings: settings.join(', '),
       'tokens/s': training.tokensPerSecond,
       'MFU %': percent(training.utilization),

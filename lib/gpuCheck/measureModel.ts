@@ -21,6 +21,7 @@ import { parameterCounts } from '../training/plan/parameterCounts'
 import { ItemOrder } from '../training/runStreams'
 import { scoreResponses } from '../training/scoreResponses'
 import { StopRequest } from '../training/stopRequest'
+import { productsOf } from '../training/trainedModel'
 import type { TrainingRun } from '../training/trainingRun'
 import type { CheckedStep } from './checkShapes'
 import { forwardFlops, gradientFlops } from './modelFlops'
@@ -47,7 +48,8 @@ export interface MeasuredModel {
  */
 export async function measureModel(measured: MeasuredModel): Promise<SpeedReport> {
   const { config: shape, step, gpu, onProgress = () => {} } = measured
-  const { config, settings, peak: planned } = speedSettings(shape, step)
+  const precision = measured.precision === 'bf16' ? 'bf16' : 'float32'
+  const { config, settings, peak: planned } = speedSettings(shape, step, { precision })
   const monitor = gpu === null ? null : new GpuMonitor({ gpu, milliseconds: 100 })
   try {
     // Whatever a device takes for itself, it takes now.
@@ -120,7 +122,7 @@ function measuredBytes(empty: Pick<GpuUse, 'peakBytes'> | null, seen: readonly (
 
 /** A run as `train` makes it, of random weights and a task whose verdicts alternate, so that every group has variance. */
 function newRun(name: string, shape: ModelConfig, config: TrainingRun['config'], step: CheckedStep): TrainingRun {
-  const model = new LanguageModel(name, shape, randomWeights(shape), byteTokenizer(shape.vocabSize))
+  const model = new LanguageModel(name, shape, randomWeights(shape, productsOf(config)), byteTokenizer(shape.vocabSize))
   const adapters = config.lora ? newAdapters(model, config.lora, 0) : null
   const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
   gradients.zero()

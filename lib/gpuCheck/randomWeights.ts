@@ -1,10 +1,11 @@
 import { multiply, scalar } from '../engine/ops'
 import { execute, type Tensor, tf, type } from '../engine/tensorflow'
 import type { ModelConfig } from '../model/config'
-import type { DecoderWeights, LayerWeights } from '../model/weights'
+import { type DecoderWeights, type LayerWeights, layerProducts, NARROW_MATRICES } from '../model/weights'
+import type { Products } from '../training/trainedModel'
 
 /** Weights of an untrained decoder, drawn on the device itself: billions in seconds. The caller owns them. */
-export function randomWeights(model: ModelConfig): DecoderWeights {
+export function randomWeights(model: ModelConfig, products: Products = 'none'): DecoderWeights {
   const { hiddenSize: D, intermediateSize: F, numAttentionHeads: H, numKeyValueHeads: K, headDim, vocabSize } = model
   let drawn = 0
   const matrix = (rows: number, columns: number): Tensor =>
@@ -28,8 +29,21 @@ export function randomWeights(model: ModelConfig): DecoderWeights {
   const embedding = matrix(vocabSize, D) as tf.Tensor2D
   return {
     embedding,
-    layers: Array.from({ length: model.numHiddenLayers }, layer),
+    layers: Array.from({ length: model.numHiddenLayers }, () => withProducts(layer(), products)),
     finalNorm: tf.ones([D]),
     head: model.tieWordEmbeddings ? embedding : (matrix(vocabSize, D) as tf.Tensor2D),
   }
+}
+
+/** The layer with its matrices for bfloat16 products, as a run holds them. */
+function withProducts(layer: LayerWeights, products: Products): LayerWeights {
+  if (products === 'none') return layer
+  const narrow = layerProducts(layer)
+  layer.products = narrow
+  if (products === 'alone')
+    for (const name of NARROW_MATRICES) {
+      layer[name].dispose()
+      layer[name] = narrow[name].matrix
+    }
+  return layer
 }

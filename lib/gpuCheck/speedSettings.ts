@@ -1,3 +1,4 @@
+import type { Precision } from '../engine/precision'
 import type { ModelConfig } from '../model/config'
 import { blockSizes } from '../training/gradients/blockSizes'
 import { memoryMoments, type PeakMemory, peakMemory } from '../training/plan/memoryMoments'
@@ -15,26 +16,28 @@ const WAYS: readonly string[][] = [
   ['recompute=true', 'lora.rank=16'],
 ]
 
+export interface SpeedChoice {
+  precision?: Precision
+  /** Bytes of the device; null: not known, and the first way is taken. Default: those of the device at hand. */
+  available?: number | null
+}
+
+const ALL_WEIGHTS = 'all weights'
+
 /** How a model is trained in the check, and what the plan of a run says that it takes. */
 export interface SpeedSettings {
   config: TrainingConfig
-  /** What was changed for it to fit; `all weights, float32` otherwise. */
+  /** What was changed for it to fit; `all weights` otherwise. */
   settings: string[]
   peak: PeakMemory
 }
 
-/**
- * The first way of training `model` that fits into the device by the plan of a run.
- * @param available bytes of the device; null: not known, and the first way is taken
- */
-export function speedSettings(
-  model: ModelConfig,
-  step: CheckedStep,
-  available: number | null = deviceBytes(),
-): SpeedSettings {
+/** The first way of training `model` that fits into the device by the plan of a run. Throws DoesNotFit. */
+export function speedSettings(model: ModelConfig, step: CheckedStep, choice: SpeedChoice = {}): SpeedSettings {
+  const { precision = 'float32', available = deviceBytes() } = choice
   const { prompts, responses, promptTokens, responseTokens, updates, microBatch } = step
   const base = {
-    model: { from: 'random weights' },
+    model: { from: 'random weights', precision },
     task: { name: 'countdown' },
     grpo: { steps: 2, prompts, responses, updates, microBatch, maxNewTokens: responseTokens },
   }
@@ -44,7 +47,7 @@ export function speedSettings(
     const config = parseConfig(withChanges(base, changes))
     const peak = peakMemory(memoryMoments(config, model, lengths, blockSizes()), memoryIsReturned())
     if (available === null || peak.bytes <= available)
-      return { config, settings: changes.length > 0 ? [...changes] : ['all weights, float32'], peak }
+      return { config, settings: changes.length > 0 ? [...changes] : [ALL_WEIGHTS], peak }
     if (!least || peak.bytes < least.bytes) least = peak
   }
   throw new DoesNotFit(

@@ -21,7 +21,7 @@ const PHASES = [
 export function gpuCheckFigure(report: GpuCheckReport, options: { title?: string } = {}): Figure {
   const { device, speed } = report
   const places = panelGrid(3, 3, 0.08)
-  const models = speed.map(({ model }) => model)
+  const models = speed.map(labelOf)
   const on = (i: number): PlotlyTrace => ({ xaxis: axisId('x', i), yaxis: axisId('y', i), showlegend: false })
   const data = [...rateLines(report, on(0)), ...phaseBars(report, on(1)), ...memoryBars(report, on(2))]
   const scales = [
@@ -79,6 +79,9 @@ function titled(title: string, unit: string, lines: readonly { name: string; col
   return [`<b>${title}</b> (${unit})`, ...rows.map((row) => row.join('  '))].join('<br>')
 }
 
+/** A model, measured in one kind of arithmetic. */
+const labelOf = ({ model, precision }: GpuCheckReport['speed'][number]) => `${model}<br>${PRECISIONS[precision].name}`
+
 function rateLines({ rates }: GpuCheckReport, on: PlotlyTrace): PlotlyTrace[] {
   return (Object.keys(PRECISIONS) as CheckPrecision[]).flatMap((precision) => {
     const own = rates.filter((rate) => rate.precision === precision)
@@ -111,7 +114,7 @@ function phaseBars({ speed }: GpuCheckReport, on: PlotlyTrace): PlotlyTrace[] {
     return {
       type: 'bar',
       name,
-      x: speed.map(({ model }) => model),
+      x: speed.map(labelOf),
       y: significants(seconds),
       base: significants(base),
       marker: { color: translucent(colour, 0.75), line: { color: colour, width: 1 } },
@@ -122,7 +125,7 @@ function phaseBars({ speed }: GpuCheckReport, on: PlotlyTrace): PlotlyTrace[] {
 }
 
 function memoryBars({ speed }: GpuCheckReport, on: PlotlyTrace): PlotlyTrace[] {
-  const x = speed.map(({ model }) => model)
+  const x = speed.map(labelOf)
   return [
     {
       type: 'bar',
