@@ -1,3 +1,4 @@
+import { usablePrecision } from '../engine/precision'
 import type { ModelConfig } from '../model/config'
 import type { LanguageModel } from '../model/languageModel'
 import type { Task } from '../tasks/task'
@@ -75,17 +76,18 @@ function given({ supervised }: TrainingConfig, promptTokens: number): PlannedLen
 
 /** @param text measures time as well */
 async function planOf(
-  config: TrainingConfig,
+  written: TrainingConfig,
   model: ModelConfig,
   lengths: PlannedLengths,
   { availableBytes, memoryIsReturned, sizes, atHand }: PlannedDevice,
   text: LanguageModel | null = null,
 ): Promise<TrainingPlan> {
+  const config = atHand ? withUsablePrecision(written) : written
   const moments = memoryMoments(config, model, lengths, sizes)
   const peak = peakMemory(moments, memoryIsReturned)
   const needed =
     availableBytes === null ? null : remedies(config, model, lengths, sizes, availableBytes, memoryIsReturned)
-  const counts = parameterCounts(model, config.lora)
+  const counts = parameterCounts(model, config.lora, config.model.precision)
   // What is measured is part of the run: where that does not fit, nothing is.
   const seconds = needed === null && atHand && text ? await stepSeconds(config, text, counts, lengths, sizes) : null
   const { state } = (config.grpo ?? config.supervised)!.optimizer
@@ -102,6 +104,12 @@ async function planOf(
     totalSeconds: seconds ? totalSeconds(config, seconds) : null,
     checkpointBytes: 4 * (config.lora ? counts.trained : counts.all) + (state === 'bf16' ? 4 : 8) * counts.trained,
   }
+}
+
+/** The run as this machine will make it. */
+function withUsablePrecision(config: TrainingConfig): TrainingConfig {
+  const precision = config.model.precision && usablePrecision(config.model.precision)
+  return precision === config.model.precision ? config : { ...config, model: { ...config.model, precision } }
 }
 
 function totalSeconds({ supervised, grpo, evaluation, model }: TrainingConfig, seconds: StepSeconds): number {

@@ -36,9 +36,13 @@ export function planCases(folder: string): Record<string, () => TrainingConfigIn
     supervised: supervised(demonstrations(folder, tokens + 1), batch, microBatch),
   })
   const smollm2 = (prompts: string[]) => ({ model: { from: SMOLLM2 }, task: { module: TASK, options: { prompts } } })
+  const narrow = (config: TrainingConfigInput): TrainingConfigInput => ({
+    ...config,
+    model: { ...config.model, precision: 'bf16' } as TrainingConfigInput['model'],
+  })
   const story = 'The old lighthouse keeper looked at the sea and wondered when the ship would come back home. '
   const grpo = { steps: 3, optimizer: { learningRate: 1e-6 } }
-  return {
+  const cases: Record<string, () => TrainingConfigInput> = {
     laptop: () => {
       const config = readConfig(join(ROOT, 'data', 'configs', 'countdown-laptop.jsonc'))
       const { task, supervised, grpo, evaluation } = config
@@ -78,4 +82,7 @@ export function planCases(folder: string): Record<string, () => TrainingConfigIn
       grpo: { ...grpo, steps: 2, prompts: 2, responses: 4, maxNewTokens: 48, microBatch: 4 },
     }),
   }
+  for (const name of ['smollm2-4x256', 'smollm2-grpo', 'smollm2-lora'])
+    cases[`${name}-bf16`] = () => narrow(cases[name]!())
+  return cases
 }

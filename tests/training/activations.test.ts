@@ -4,6 +4,7 @@ import { tf } from '../../lib/engine/tensorflow'
 import type { ModelConfig } from '../../lib/model/config'
 import type { LanguageModel } from '../../lib/model/languageModel'
 import { randomModel } from '../../lib/model/loadModel'
+import { addProducts } from '../../lib/model/weights'
 import { accumulateGradients } from '../../lib/training/gradients/accumulateGradients'
 import { type ActivationShape, activationBytes } from '../../lib/training/gradients/activationBytes'
 import { type BlockSizes, blockSizes } from '../../lib/training/gradients/blockSizes'
@@ -44,7 +45,7 @@ async function gradient(
   return held
 }
 
-test('what is kept for the way back is what is planned, number by number, with and without recomputation', async () => {
+test('what is kept for the way back is what is planned, number by number, with and without recomputation, in float32 and bf16', async () => {
   for (const [change, groups, sizes] of [
     [{}, [{ sequences: 3, length: 20, predicted: 9 }], {}],
     [QWEN3, [{ sequences: 2, length: 30, predicted: 8 }], { queryRows: 8 }],
@@ -63,9 +64,17 @@ test('what is kept for the way back is what is planned, number by number, with a
   ] as [Partial<ModelConfig>, ActivationShape[], Partial<BlockSizes>][]) {
     const model = await randomModel({ ...BASE, ...change })
     await gradient(model, groups, false, sizes)
-    for (const recompute of [false, true]) {
-      const planned = activationBytes(model.config, groups, blockSizes(sizes), recompute).kept
-      const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = model.config
+    for (const [recompute, precision] of [
+      [false, 'float32'],
+      [true, 'float32'],
+      [false, 'bf16'],
+    ] as const) {
+      if (precision === 'bf16') addProducts(model.weights)
+      const { kept } = activationBytes(model.config, groups, blockSizes(sizes), recompute, precision)
+      const { numAttentionHeads: H, numKeyValueHeads: K, headDim, intermediateSize, numHiddenLayers } = model.config
+      // tfjs counts the two bytes of bfloat16 as four.
+      const tokens = groups.reduce((sum, { sequences, length }) => sum + sequences * length, 0)
+      const planned = kept + (precision === 'bf16' ? 2 * 2 * numHiddenLayers * tokens * intermediateSize : 0)
       const lengths = new Set(groups.map(({ length }) => length))
       // tfjs does not count complex numbers: the turns of rotary embedding.
       const turns = [...lengths].reduce((sum, N) => sum + 4 * 2 * N * (H + K) * headDim, 0)

@@ -53,6 +53,11 @@ test('parameters of a small decoder and of its adapters, counted by hand', () =>
   assert.equal(lora.trained, 2 * 3 * (8 + 8 + (8 + 4) + (12 + 8)))
   // The tensor of queries, keys and values together, and down.
   assert.equal(lora.adapted, 2 * (128 + 96))
+  // In bf16 output projections and MLPs have copies of two bytes a number, or, with adapters, nothing else and adapters beside them.
+  const narrow = 2 * (64 + 3 * 96)
+  assert.equal(parameterCounts(model, null, 'bf16').held.bytes, 4 * all + 2 * narrow)
+  const adapted = parameterCounts(model, { rank: 3, alpha: 6, targets: ['q_proj', 'v_proj', 'down_proj'] }, 'bf16')
+  assert.deepEqual([adapted.held.bytes, adapted.adapted], [4 * all - 2 * narrow, 2 * 128])
 })
 
 test('weights, gradients and moments of the optimizer take 4, 4 and 8 bytes a number, moments in bf16 4', () => {

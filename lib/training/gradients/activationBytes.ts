@@ -1,3 +1,4 @@
+import type { Precision } from '../../engine/precision'
 import type { ModelConfig } from '../../model/config'
 import { type BlockSizes, queryRows } from './blockSizes'
 
@@ -19,7 +20,7 @@ export interface ActivationBytes {
 }
 
 /**
- * Activations, float32, of a batch in `accumulateGradients`, which cuts it into `groups` of at most `sizes.groupTokens` tokens. `kept`
+ * Activations, float32 but for gate and up in bfloat16 where products without adapters are, of a batch in `accumulateGradients`, which cuts it into `groups` of at most `sizes.groupTokens` tokens. `kept`
  * follows number by number from what is kept; `working` from measured peaks of the process (within about a fifth).
  */
 export function activationBytes(
@@ -27,12 +28,16 @@ export function activationBytes(
   groups: readonly ActivationShape[],
   sizes: BlockSizes,
   recompute: boolean,
+  precision: Precision = 'float32',
+  lora = false,
 ): ActivationBytes {
   const { hiddenSize, intermediateSize, numHiddenLayers: L, numAttentionHeads: H, numKeyValueHeads: K } = config
   const { headDim: D, vocabSize, queryKeyNorm } = config
   const predicted = groups.reduce((sum, group) => sum + group.predicted, 0)
   const keepLogits = predicted * vocabSize <= sizes.keptLogitNumbers
   const tables = new Map<string, number>()
+  // Gate and up: bfloat16 is half a number of float32.
+  const inner = precision === 'bf16' && !lora ? intermediateSize : 2 * intermediateSize
   let kept = 0
   let working = 0
   for (const { sequences: B, length: N, predicted } of groups) {
@@ -40,7 +45,7 @@ export function activationBytes(
     const rows = queryRows(sizes, B * H * N)
     const layer =
       // Queries, keys, values and what was read; queries and keys before their norms; the MLP's input, gate and up; patterns.
-      T * ((2 * H + 2 * K) * D + (queryKeyNorm ? (H + K) * D : 0) + hiddenSize + 2 * intermediateSize) +
+      T * ((2 * H + 2 * K) * D + (queryKeyNorm ? (H + K) * D : 0) + hiddenSize + inner) +
       (patternsAreSmall(config, N) ? B * H * patternNumbers(N, rows) : 0)
     kept += L * (T * hiddenSize + (recompute ? 0 : layer)) + predicted * (hiddenSize + (keepLogits ? vocabSize : 0))
     // Turns of queries and keys, there and back, and the mask.
@@ -51,7 +56,10 @@ export function activationBytes(
     )
     const back =
       (recompute ? layer : 0) + T * (WORKING.hidden * hiddenSize + wide) + WORKING.patterns * B * H * rows * N
-    const logits = WORKING.logits * Math.min(predicted * vocabSize, Math.max(vocabSize, sizes.logitNumbers))
+    const logits =
+      WORKING.logits * Math.min(predicted * vocabSize, Math.max(vocabSize, sizes.logitNumbers)) +
+      // The head in bfloat16, on the way back.
+      (precision === 'bf16' ? (vocabSize * hiddenSize) / 2 : 0)
     working = Math.max(working, back, logits)
   }
   for (const numbers of tables.values()) kept += numbers

@@ -1,3 +1,4 @@
+import type { Precision } from '../../engine/precision'
 import type { ModelConfig } from '../../model/config'
 import { type ActivationShape, activationBytes } from '../gradients/activationBytes'
 import type { BlockSizes } from '../gradients/blockSizes'
@@ -13,6 +14,7 @@ export interface GradientWork {
   sizes: BlockSizes
   recompute: boolean
   lora: boolean
+  precision?: Precision
 }
 
 /**
@@ -50,7 +52,7 @@ export function gradientParts(
 function activationParts(
   model: ModelConfig,
   sequences: readonly SequenceLength[],
-  { sizes, recompute }: GradientWork,
+  { sizes, recompute, lora, precision = 'float32' }: GradientWork,
 ): { parts: Parts; groups: number } {
   const groups: ActivationShape[] = sequenceGroups(
     {
@@ -59,7 +61,7 @@ function activationParts(
     },
     sizes.groupTokens,
   ).map(({ B, N, predictions }) => ({ sequences: B, length: N, predicted: predictions.rows.length }))
-  const { kept, working } = activationBytes(model, groups, sizes, recompute)
+  const { kept, working } = activationBytes(model, groups, sizes, recompute, precision, lora)
   const predicted = groups.reduce((sum, group) => sum + group.predicted, 0)
   const widest = 4 * model.intermediateSize * Math.max(...groups.map(({ sequences, length }) => sequences * length))
   const logits = 4 * predicted * model.vocabSize

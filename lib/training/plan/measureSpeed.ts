@@ -1,3 +1,4 @@
+import type { Precision } from '../../engine/precision'
 import { tf } from '../../engine/tensorflow'
 import { KeyValueCache } from '../../model/cache'
 import type { ModelConfig } from '../../model/config'
@@ -6,6 +7,7 @@ import type { LanguageModel } from '../../model/languageModel'
 import { sampleTokens } from '../../model/sampling'
 import { StreamDecoder } from '../../model/streamDecoder'
 import type { TextTokenizer } from '../../model/tokenizer'
+import { refreshProducts } from '../../model/weights'
 import { randomStream } from '../../random/randomStream'
 import { AdamW } from '../adamw'
 import { accumulateGradients } from '../gradients/accumulateGradients'
@@ -45,6 +47,7 @@ export interface ProbedShape {
   responses: number
   cached: number
   optimizer: OptimizerChoice['state']
+  precision?: Precision
 }
 
 /** Multiplications and additions of a gradient through one layer, and through several if that is less, and numbers of a cache: a second or two in all. */
@@ -64,7 +67,7 @@ export async function measureSpeed(
   const count = Math.max(1, Math.min(shape.sequences, Math.floor(most / length)))
   const perLayer = 6 * layerNumbers * count * length
   const layers = Math.min(model.numHiddenLayers, Math.max(2, Math.floor(MEASURED_WORK / perLayer)))
-  const probe = probeDecoder(model, layers)
+  const probe = probeDecoder(model, layers, shape.precision)
   const scale = model.vocabSize / probe.config.vocabSize
   const L = model.numHiddenLayers
   const tokens = count * length
@@ -143,6 +146,7 @@ async function updateOnce({ weights }: ProbeDecoder, state: OptimizerChoice['sta
   const entries = gradients.entries()
   const seconds = await best(async () => {
     optimizer.step(entries, 1e-9)
+    refreshProducts(weights)
     gradients.globalNorm()
   })
   optimizer.dispose()

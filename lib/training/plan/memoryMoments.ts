@@ -30,12 +30,12 @@ export function memoryMoments(
 ): MomentMemory[] {
   const { supervised, grpo, evaluation, recompute } = config
   const lora = config.lora !== null
-  const counts = parameterCounts(model, config.lora)
+  const counts = parameterCounts(model, config.lora, config.model.precision)
   const moments: MomentMemory[] = []
   const prompt = Math.max(1, ...lengths.prompts)
   const longest = (maxNewTokens: number) => Math.min(maxNewTokens, model.maxPositionEmbeddings - prompt)
   const gradient = (sequences: readonly SequenceLength[], microBatch: number) =>
-    gradientParts(model, counts, sequences, { microBatch, sizes, recompute, lora })
+    gradientParts(model, counts, sequences, { microBatch, sizes, recompute, lora, precision: config.model.precision })
 
   if (supervised) {
     const steps = lengths.demonstrations.map((step) => gradient(step, supervised.microBatch))
@@ -84,10 +84,10 @@ function heldParts(config: TrainingConfig, counts: ParameterCounts, phase: 'supe
   const { grpo, lora } = config
   const bytesPerNumber = config[phase]!.optimizer.state === 'bf16' ? 4 : 8
   return {
-    weights: counts.weights,
+    weights: counts.held,
     ...(lora ? { adapters: inBlocks(4 * counts.trained, 0), 'frozen matrices': inBlocks(4 * counts.adapted, 0) } : {}),
     optimizer: inBlocks(bytesPerNumber * counts.trained, 0),
-    ...(phase === 'grpo' && grpo!.klCoefficient > 0 ? { 'reference policy': counts.weights } : {}),
+    ...(phase === 'grpo' && grpo!.klCoefficient > 0 ? { 'reference policy': counts.frozen } : {}),
   }
 }
 

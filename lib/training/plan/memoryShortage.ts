@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { totalmem } from 'node:os'
+import { usablePrecision } from '../../engine/precision'
 import { deviceReport } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import { LORA_TARGETS } from '../../model/lora'
@@ -101,6 +102,10 @@ const CHANGES: ((config: TrainingConfig) => Changed | null)[] = [
   (config) => (config.recompute ? null : { config: { ...config, recompute: true }, text: 'recompute=true' }),
   smallerMoments('supervised'),
   smallerMoments('grpo'),
+  (config) =>
+    config.lora && config.model.precision !== 'bf16' && usablePrecision('bf16', undefined, () => {}) === 'bf16'
+      ? { config: { ...config, model: { ...config.model, precision: 'bf16' } }, text: 'model.precision=bf16' }
+      : null,
   ({ lora, model, ...rest }) =>
     lora || !('from' in model)
       ? null

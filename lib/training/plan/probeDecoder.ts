@@ -1,7 +1,8 @@
+import type { Precision } from '../../engine/precision'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { Decoder } from '../../model/decoder'
-import { type LayerWeights, weightTensors } from '../../model/weights'
+import { addProducts, type DecoderWeights, disposeWeights, type LayerWeights } from '../../model/weights'
 import { randomStream } from '../../random/randomStream'
 
 /**
@@ -19,7 +20,7 @@ const BLOCK = 64
 /** Work that grows with the vocabulary is scaled beyond this. */
 export const MOST_VOCABULARY = 16384
 
-export function probeDecoder(model: ModelConfig, layers: number): ProbeDecoder {
+export function probeDecoder(model: ModelConfig, layers: number, precision: Precision = 'float32'): ProbeDecoder {
   const { hiddenSize: D, intermediateSize: F, numAttentionHeads: H, numKeyValueHeads: K, headDim } = model
   const vocabSize = Math.min(model.vocabSize, MOST_VOCABULARY)
   const config = { ...model, numHiddenLayers: layers, vocabSize }
@@ -46,16 +47,17 @@ export function probeDecoder(model: ModelConfig, layers: number): ProbeDecoder {
     down: matrix(D, F),
   })
   const embedding = matrix(vocabSize, D)
-  const weights = {
+  const weights: DecoderWeights = {
     embedding,
     layers: Array.from({ length: layers }, layer),
     finalNorm: tf.ones([D]),
     head: model.tieWordEmbeddings ? embedding : matrix(vocabSize, D),
   }
+  if (precision === 'bf16') addProducts(weights)
   return {
     config,
     weights,
     first: { config: { ...config, numHiddenLayers: 1 }, weights: { ...weights, layers: weights.layers.slice(0, 1) } },
-    dispose: () => tf.dispose(weightTensors(weights)),
+    dispose: () => disposeWeights(weights),
   }
 }

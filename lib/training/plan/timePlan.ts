@@ -49,6 +49,7 @@ export async function stepSeconds(
     ),
     cached: writing ? Math.round(prompt + writing.maxNewTokens / 2) : 0,
     optimizer: (grpo ?? supervised)!.optimizer.state,
+    precision: config.model.precision,
   })
   const optimizer = speed.updateNumber * (counts.trained + counts.adapted)
   const recomputed = config.recompute ? speed.readToken : 0
