@@ -1,13 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import path from 'node:path'
-import {
-  type CheckDevice,
-  type CheckPrecision,
-  type CheckSize,
-  GPU_CHECK_FORMAT,
-  type GpuCheckReport,
-} from '../device/checkReport'
+import type { CheckDevice, CheckPrecision, CheckSize, GpuCheckReport } from '../device/checkReport'
+import { GPU_CHECK_FORMAT } from '../device/checkSchema'
 import { gpuNotes } from '../device/gpuNotes'
 import { type GpuInfo, gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { peakRates } from '../device/peakRates'

@@ -1,4 +1,5 @@
-import { GPU_CHECK_FORMAT, type GpuCheckReport } from '../../lib/device/checkReport'
+import type { GpuCheckReport } from '../../lib/device/checkReport'
+import { GPU_CHECK_FORMAT } from '../../lib/device/checkSchema'
 
 /** A report of an imagined H100, numbers made up: nothing was measured. */
 export const EXAMPLE_REPORT: GpuCheckReport = {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { parseGpuCheck, readGpuCheck } from '../../lib/device/checkReport'
+import { Interrupted } from '../../lib/engine/cooperate'
 import { usablePrecision } from '../../lib/engine/precision'
 import { doPart } from '../../lib/gpuCheck/checkPart'
 import { CHECK_PLANS, CHECKED_MODELS } from '../../lib/gpuCheck/checkShapes'
@@ -116,6 +117,18 @@ test('a device that computes something else is told', async () => {
   const found = report.parts.find(({ part }) => part === 'agreement with the CPU (float32)')!
   assert.equal(found.state, 'failed')
   assert.match(found.message!, /off: .*gradient 1\.\d+ \(limit 0\.001\)/)
+})
+
+test('an interrupt ends the check, without a report', async () => {
+  const stop = new AbortController()
+  const work = runGpuCheck({
+    size: 'tiny',
+    signal: stop.signal,
+    onLine: (line) => line.includes('reference on the CPU') && stop.abort(),
+    runPart: (request, options) =>
+      request.part === 'rates' ? Promise.resolve([] as never) : runPartInProcess(request, options),
+  })
+  await assert.rejects(work, Interrupted)
 })
 
 test('a process of a part that fails, crashes or takes too long is told by what it said', async () => {
