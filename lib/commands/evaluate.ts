@@ -9,7 +9,7 @@ import { resolveTask } from '../training/resolveTask'
 import { runCheckpoint } from '../training/runCheckpoint'
 import { storedConfig } from '../training/runConfig'
 import { RunFolder } from '../training/runFolder'
-import { during, load, MODEL_HELP, print, realNumber, wholeNumber } from './shared'
+import { during, load, MODEL_HELP, precisionOption, print, realNumber, wholeNumber } from './shared'
 
 export function register(program: Command): void {
   program
@@ -21,6 +21,7 @@ export function register(program: Command): void {
     )
     .option('--checkpoint <name>', "the run's: best, last, or a name such as step-2400; best by default")
     .option('--model <model>', MODEL_HELP)
+    .addOption(precisionOption())
     .option('--task <name>', 'a task by name, or the path of a module that exports one')
     .option('--task-options <json>', 'options of the task, e.g. {"counts": [4]}')
     .addOption(new Option('--split <name>', 'which items').choices(['validation', 'test']))
@@ -41,7 +42,7 @@ export function register(program: Command): void {
       const taskChoice = options.task ? chosenTask(options.task, options.taskOptions) : config?.task
       if (!taskChoice) throw new Error('give --task with the name of a task, or --run with the folder of a run')
       const { task } = await resolveTask(taskChoice)
-      const model = await load(name)
+      const model = await load(name, options.precision)
       const stored = config?.evaluation
       const choice = {
         split: options.split ?? stored?.split ?? 'test',

@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { RhythmOptionsInput } from '../credit/rhythmOptions'
+import type { Precision } from '../engine/precision'
 import { loadModel } from '../model/loadModel'
 import { progress } from '../notebook/progress'
 import type { Horizon } from '../rhythm/headSeries'
 
 export const MODEL_HELP = 'a Hugging Face folder, a .gguf file, smollm2-135m-instruct, or owner/name on the hub'
+
+/** Number type of the model's products. */
+export const precisionOption = (): Option =>
+  new Option(
+    '--precision <type>',
+    'bf16: output projections and MLPs in bfloat16, faster where the processor or GPU multiplies it; elsewhere float32 is used, and a line says so',
+  )
+    .choices(['float32', 'bf16'])
+    .default('float32')
 
 /** Parsers of option values; commander shows what they throw. */
 export const wholeNumber = (least: number) => (text: string) => {
@@ -42,9 +52,9 @@ export const problemOptions = (command: Command): Command =>
     .option('--top-p <p>', 'sample among the likeliest tokens that reach this probability', realNumber, 1)
 
 /** The model of `--model`, with a bar while it is read. */
-export async function load(name: string) {
+export async function load(name: string, precision: Precision = 'float32') {
   const bar = progress(`loading ${name}`, 1)
-  return during(bar, () => loadModel(name, { onProgress: bar.callback }))
+  return during(bar, () => loadModel(name, { precision, onProgress: bar.callback }))
 }
 
 /** Ends the bar whichever way the work ends. */

@@ -10,6 +10,7 @@ import {
   MODEL_HELP,
   methodOptions,
   noticeRetrace,
+  precisionOption,
   print,
   wholeNumber,
   wholeNumbers,
@@ -22,6 +23,7 @@ export function register(program: Command): void {
       'Trace the attention of responses: FOLDER/<id>.json and FOLDER/<id>.series.safetensors for each. A stopped run is continued.',
     )
     .option('--model <model>', MODEL_HELP, 'smollm2-135m-instruct')
+    .addOption(precisionOption())
     .requiredOption(
       '--input <file>',
       'JSONL; lines {"id", "ids", "promptLength"}, {"id", "prompt", "response"} or {"id", "messages", "response"}',
@@ -40,7 +42,7 @@ export function register(program: Command): void {
       const rhythm = methodOptions(options)
       rhythmOptions(rhythm, options.preset)
       const inputs = await readTraceInput(options.input)
-      const model = await load(options.model)
+      const model = await load(options.model, options.precision)
       const bar = progress('traces', inputs.length)
       const result = await during(bar, () =>
         traceAll(model, inputs, options.output, {

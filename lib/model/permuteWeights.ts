@@ -47,6 +47,7 @@ export async function permuteWeights(
       close: async () => {},
     },
     options.onProgress,
+    model.precision,
   )
   const name = `${model.name} (weights permuted, seed ${seed})`
   return new LanguageModel(name, model.config, weights, model.tokenizer, model.chatTemplate, model.location)
