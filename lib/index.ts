@@ -112,7 +112,7 @@ export {
   taskSplits,
   type Verdict,
 } from './tasks/task'
-export { type ControlSetOptions, makeControlSet, modelOfSet } from './traces/controlSet'
+export { type ControlSetOptions, makeControlSet, makeRereadSet, modelOfSet } from './traces/controlSet'
 export * from './traces/generateResponses'
 export { makeTraceSet, SET_HORIZONS, type TraceSetOptions } from './traces/makeTraceSet'
 export * from './traces/openTraceSet'
@@ -125,6 +125,7 @@ export {
   perturbSet,
   readRollouts,
 } from './traces/perturbSet'
+export { type TaskItem, type TaskSource, taskItems } from './traces/taskItems'
 export * from './traces/traceAll'
 export * from './traces/traceFiles'
 export * from './traces/traceInput'
@@ -134,7 +135,9 @@ export type {
   TraceSetControl,
   TraceSetManifest,
   TraceSetMethod,
+  TraceSetRun,
   TraceSetSampling,
+  TraceSetTask,
 } from './traces/traceSetManifest'
 export { type EvaluationResult, evaluate } from './training/evaluation'
 export { newRunFolder } from './training/newRunFolder'
@@ -148,6 +151,7 @@ export {
   rolloutSteps,
 } from './training/runFolder'
 export { type AttachedRun, attachRun, type RunStatus, startRun } from './training/startRun'
+export { type TracedRun, type TracedRunOptions, tracedRun } from './training/tracedRun'
 export { type TrainOptions, type TrainResult, train } from './training/train'
 export type { TrainingConfig, TrainingConfigInput } from './training/trainingConfig'
 export { planLines, trainingPlan } from './training/trainingPlan'
