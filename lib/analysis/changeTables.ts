@@ -19,16 +19,13 @@ export interface ChangeTables {
 const OF_THE_TEXT = ['response length', 'responses that are right', 'responses cut short']
 
 /** Both tables for both readings. `own responses`: all that training changes; `same responses`: what the weights change in the reading of one text. */
-export function changeTables(runs: ReadRuns, options: RhythmChangeOptions): ChangeTables {
-  const readings = [['own responses', runs.own] as const, ['same responses', runs.same] as const]
-  return {
-    change: readings.flatMap(([reading, measured]) =>
-      rhythmChange(measured, options)
-        .filter(({ quantity }) => reading === 'own responses' || !OF_THE_TEXT.includes(quantity))
-        .map((row) => ({ reading, ...row })),
-    ),
-    headGroups: readings.flatMap(([reading, measured]) =>
-      headGroupChange(measured).map((row) => ({ reading, ...row })),
-    ),
+export async function changeTables(runs: ReadRuns, options: RhythmChangeOptions): Promise<ChangeTables> {
+  const tables: ChangeTables = { change: [], headGroups: [] }
+  for (const [reading, measured] of [['own responses', runs.own] as const, ['same responses', runs.same] as const]) {
+    const rows = await rhythmChange(measured, options)
+    for (const row of rows)
+      if (reading === 'own responses' || !OF_THE_TEXT.includes(row.quantity)) tables.change.push({ reading, ...row })
+    for (const row of headGroupChange(measured)) tables.headGroups.push({ reading, ...row })
   }
+  return tables
 }

@@ -34,6 +34,8 @@ export interface CheckpointMeasureOptions {
   /** Other choices of them whose lifts are shown too. */
   variations?: readonly Pick<MeasureOptions, 'window' | 'horizon'>[]
   tokenClass?: TokenClassFunction
+  /** Number of traces, if known, for progress. */
+  count?: number
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void
 }

@@ -1,3 +1,4 @@
+import { pacer } from '../engine/cooperate'
 import { InvalidArgument } from '../rhythm/invalidArgument'
 import { type BootstrapOptions, bootstrapSums } from './bootstrap'
 import { changeQuantities, type Quantity, type QuantityColumns } from './changeQuantities'
@@ -37,14 +38,16 @@ export interface RhythmChangeOptions {
   /** Window and horizon as `settingName` says them. */
   setting: string
   bootstrap?: Partial<BootstrapOptions>
+  signal?: AbortSignal
+  onProgress?: (done: number, total: number, note?: string) => void
 }
 
 /**
  * Every quantity of `changeQuantities` before and after training, for each run and as the mean over runs. Intervals are of a bootstrap over items:
  * an item is drawn with its traces before and after in every run, so differences are paired by item and run. They say how far other
- * items would change the result, not other runs: for those see the runs' own rows. Throws unless all sets answer the same items.
+ * items would change the result, not other runs: for those see the runs' own rows. Throws unless all sets answer the same items, and `Interrupted`.
  */
-export function rhythmChange(runs: readonly MeasuredRun[], options: RhythmChangeOptions): ChangeRow[] {
+export async function rhythmChange(runs: readonly MeasuredRun[], options: RhythmChangeOptions): Promise<ChangeRow[]> {
   if (runs.length === 0) throw new InvalidArgument('no run to compare: expected at least one')
   const items = sharedItems(runs)
   const sides = runs.flatMap(({ before, after }) => [before, after])
@@ -54,7 +57,14 @@ export function rhythmChange(runs: readonly MeasuredRun[], options: RhythmChange
     options.setting,
     Object.keys(runs[0]!.before.varied),
   )
-  return quantities.flatMap((quantity) => rowsOf(quantity, runs, sides, items, options.bootstrap))
+  const pause = pacer(options.signal)
+  const rows: ChangeRow[] = []
+  for (const [i, quantity] of quantities.entries()) {
+    await pause()
+    rows.push(...rowsOf(quantity, runs, sides, items, options.bootstrap))
+    options.onProgress?.(i + 1, quantities.length, quantity.quantity)
+  }
+  return rows
 }
 
 function rowsOf(

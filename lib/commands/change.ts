@@ -54,10 +54,9 @@ export function register(program: Command): void {
         found.own.push({ run: names[i]!, before, after })
         found.same.push({ run: names[i]!, before, after: reread })
       }
-      const tables = changeTables(found, {
-        setting: settingName(options),
-        bootstrap: { replicates: options.replicates },
-      })
+      const bar = progress('comparing', 1)
+      const comparing = { bootstrap: { replicates: options.replicates }, onProgress: bar.callback }
+      const tables = await during(bar, () => changeTables(found, { setting: settingName(options), ...comparing }))
       print(changeReport(tables))
       if (!options.output) return
       const written = await writeTables({ ...tables }, options.output, {
@@ -126,7 +125,7 @@ async function read(set: TraceSet, options: ChangeOptions): Promise<CheckpointMe
   const bar = progress(`measuring ${path.basename(set.folder)}`, 1)
   return during(bar, () =>
     checkpointMeasures(set.traces, {
-      ...{ window, horizon, tokenClass: classesFor(set) },
+      ...{ window, horizon, tokenClass: classesFor(set), count: set.responses.length },
       variations: others.filter((other) => settingName(other) !== main),
       onProgress: bar.callback,
     }),

@@ -41,7 +41,7 @@ test('by hand: lifts, entropy, spans and verdicts of two runs before and after, 
     { run: 'a', before: await side(2, 0), after: await side(3, 1) },
     { run: 'b', before: await side(4, 0), after: await side(3.5, 2) },
   ]
-  const rows = rhythmChange(runs, { setting })
+  const rows = await rhythmChange(runs, { setting })
   const own = { heads: 'trace', baseline: 'paper', setting } as const
   const first = rowOf(rows, 'entropy at WAAD peaks', { ...own, run: 'a' })
   near(first.before, lift(2))
@@ -68,7 +68,7 @@ test('differences are paired by item: what items vary by does not widen them', a
   const random = randomStream(2)
   const ratios = Array.from({ length: 12 }, () => 2 + random.uniform())
   const side = (more: number) => measured(ratios.map((ratio, i) => withRatio(`p${i}`, ratio + more)))
-  const rows = rhythmChange([{ run: 'a', before: await side(0), after: await side(0.1) }], { setting })
+  const rows = await rhythmChange([{ run: 'a', before: await side(0), after: await side(0.1) }], { setting })
   const row = rowOf(rows, 'mean entropy')
   near(row.differenceLow, (4 * 0.1) / 20)
   near(row.differenceHigh, (4 * 0.1) / 20)
@@ -80,7 +80,7 @@ test('entropy that follows from the symbol alone has a lift over all tokens and 
   const side = await checkpointMeasures(() => ['p1', 'p2'].map((problem) => withRatio(problem, 3, { texts })), {
     tokenClass: symbolClass,
   })
-  const rows = rhythmChange([{ run: 'a', before: side, after: side }], { setting })
+  const rows = await rhythmChange([{ run: 'a', before: side, after: side }], { setting })
   near(rowOf(rows, 'entropy at WAAD peaks', { baseline: 'paper' }).before, lift(3))
   near(rowOf(rows, 'entropy at WAAD peaks', { baseline: 'same class' }).before, 0)
 })
@@ -91,7 +91,7 @@ test('other windows and horizons have rows of their own', async () => {
     ['p1', 'p2'].map((problem) => withRatio(problem, 3, { otherWaad })),
     { variations: [{ window: 5, horizon: [0, null] }] },
   )
-  const rows = rhythmChange([{ run: 'a', before: side, after: side }], { setting })
+  const rows = await rhythmChange([{ run: 'a', before: side, after: side }], { setting })
   const other = rowOf(rows, 'entropy at WAAD peaks', { setting: 'W 5, horizon 0-end' })
   near(other.before, 1 / ((4 * 3 + 16) / 20) - 1)
 })
@@ -99,8 +99,8 @@ test('other windows and horizons have rows of their own', async () => {
 test('sets that answer other items are refused', async () => {
   const side = (...problems: string[]) => measured(problems.map((problem) => withRatio(problem, 2)))
   const run = { run: 'a', before: await side('p1', 'p2'), after: await side('p1', 'p3') }
-  assert.throws(() => rhythmChange([run], { setting }), /the traces of a after training answer other items/)
-  assert.throws(() => rhythmChange([], { setting }), /no run to compare/)
+  await assert.rejects(rhythmChange([run], { setting }), /the traces of a after training answer other items/)
+  await assert.rejects(rhythmChange([], { setting }), /no run to compare/)
 })
 
 test('head groups: Jaccard of calibrated and own groups, beside halves and neighbours', () => {
@@ -130,7 +130,7 @@ test('head groups: Jaccard of calibrated and own groups, beside halves and neigh
 test('of the same responses, nothing is said of the text', async () => {
   const side = await measured(['p1', 'p2'].map((problem) => withRatio(problem, 2)))
   const runs = [{ run: 'a', before: side, after: side }]
-  const { change, headGroups } = changeTables({ own: runs, same: runs }, { setting })
+  const { change, headGroups } = await changeTables({ own: runs, same: runs }, { setting })
   const lengths = change.filter(({ quantity }) => quantity === 'response length')
   assert.deepEqual([...new Set(lengths.map(({ reading }) => reading))], ['own responses'])
   assert.equal(headGroups.length, 6)
