@@ -1,31 +1,18 @@
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { rhythmOptions } from '../credit/rhythmOptions'
-import { strategyNamed } from '../credit/strategies'
 import type { CheckPrecision, SpeedReport } from '../device/checkReport'
 import { GpuMonitor, type GpuUse } from '../device/gpuMonitor'
 import type { PeakRates } from '../device/peakRates'
 import { deviceReport, tf } from '../engine/tensorflow'
 import type { ModelConfig } from '../model/config'
 import { generate } from '../model/generate'
-import { LanguageModel } from '../model/languageModel'
-import type { TextTokenizer } from '../model/tokenizer'
+import type { LanguageModel } from '../model/languageModel'
 import { randomStream } from '../random/randomStream'
-import type { Task } from '../tasks/task'
-import { AdamW } from '../training/adamw'
-import { Gradients } from '../training/gradients/gradients'
-import { LoraGradients } from '../training/gradients/loraGradients'
 import { grpoStep } from '../training/grpoStep'
-import { newAdapters } from '../training/loraRun'
 import { parameterCounts } from '../training/plan/parameterCounts'
-import { ItemOrder } from '../training/runStreams'
 import { scoreResponses } from '../training/scoreResponses'
-import { StopRequest } from '../training/stopRequest'
-import { productsOf } from '../training/trainedModel'
 import type { TrainingRun } from '../training/trainingRun'
 import type { CheckedStep } from './checkShapes'
 import { forwardFlops, gradientFlops } from './modelFlops'
-import { randomWeights } from './randomWeights'
+import { disposeRun, randomRun } from './randomRun'
 import { speedSettings } from './speedSettings'
 
 export interface MeasuredModel {
@@ -56,7 +43,7 @@ export async function measureModel(measured: MeasuredModel): Promise<SpeedReport
     tf.tidy(() => tf.ones([1]).add(1).dataSync())
     const empty = monitor ? await monitor.next() : { peakBytes: process.memoryUsage().rss }
     onProgress('weights')
-    const run = newRun(measured.name, shape, config, step)
+    const run = randomRun(measured.name, shape, config, step)
     try {
       onProgress('decoding')
       const decoding = [await decode(run.model, step, 1, measured)]
@@ -102,10 +89,7 @@ export async function measureModel(measured: MeasuredModel): Promise<SpeedReport
         },
       }
     } finally {
-      run.gradients.dispose()
-      run.optimizer.dispose()
-      run.adapters?.dispose()
-      run.model.dispose()
+      disposeRun(run)
     }
   } finally {
     monitor?.stop()
@@ -118,72 +102,6 @@ function measuredBytes(empty: Pick<GpuUse, 'peakBytes'> | null, seen: readonly (
   if (deviceReport().device === 'CPU') return process.resourceUsage().maxRSS * 1024 - empty.peakBytes
   const peaks = seen.flatMap((use) => (use ? [use.peakBytes] : []))
   return peaks.length === 0 ? null : Math.max(...peaks) - empty.peakBytes
-}
-
-/** A run as `train` makes it, of random weights and a task whose verdicts alternate, so that every group has variance. */
-function newRun(name: string, shape: ModelConfig, config: TrainingRun['config'], step: CheckedStep): TrainingRun {
-  const model = new LanguageModel(name, shape, randomWeights(shape, productsOf(config)), byteTokenizer(shape.vocabSize))
-  const adapters = config.lora ? newAdapters(model, config.lora, 0) : null
-  const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
-  gradients.zero()
-  const { beta1, beta2, epsilon, weightDecay, decay, state } = config.grpo!.optimizer
-  const task = alternatingTask(step)
-  return {
-    config,
-    model,
-    adapters,
-    gradients,
-    optimizer: new AdamW({ beta1, beta2, epsilon, weightDecay, decay, state }),
-    task,
-    order: new ItemOrder(0, task.items('train', 0).length),
-    credit: { strategy: strategyNamed('coupled'), name: 'coupled', hash: null },
-    rhythm: rhythmOptions(),
-    reference: null,
-    state: {
-      step: 0,
-      phase: 'grpo',
-      phaseStep: 0,
-      updates: 0,
-      heads: null,
-      nonFiniteUpdates: 0,
-      tokens: 0,
-      best: null,
-    },
-    stop: new StopRequest(path.join(tmpdir(), `gpu-check-${process.pid}.stop`)),
-  }
-}
-
-function alternatingTask({ prompts, promptTokens }: CheckedStep): Task<unknown> {
-  let verified = 0
-  return {
-    name: 'alternating',
-    items: () => Array.from({ length: 2 * prompts }, (_, i) => String.fromCharCode(33 + i).repeat(promptTokens)),
-    prompt: (item) => item as string,
-    verify: () => {
-      const correct = verified++ % 2 === 0
-      return { reward: Number(correct), correct, wellFormed: true, answer: null }
-    },
-  }
-}
-
-/** A character of a prompt is a token; a token of a response is one letter. */
-function byteTokenizer(vocabSize: number): TextTokenizer {
-  const letter = (id: number) => 97 + (id % 26)
-  const text = (ids: ArrayLike<number>) => String.fromCharCode(...Array.from(ids, letter))
-  return {
-    source: 'gpu-check',
-    vocabSize,
-    bosTokenId: null,
-    eosTokenIds: [],
-    padTokenId: null,
-    specialTokenIds: new Set(),
-    encode: (given) => Array.from(given, (character) => character.charCodeAt(0) % vocabSize),
-    decode: text,
-    token: (id) => text([id]),
-    pieces: (ids) => Array.from(ids, (id) => text([id])),
-    idOf: () => undefined,
-    bytes: (id) => Uint8Array.of(letter(id)),
-  }
 }
 
 async function decode(

@@ -1,16 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir, totalmem } from 'node:os'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { CheckDevice, CheckPrecision, CheckSize, GpuCheckReport } from '../device/checkReport'
 import { GPU_CHECK_FORMAT } from '../device/checkSchema'
 import { gpuNotes } from '../device/gpuNotes'
-import { type GpuInfo, gpuInUse, listGpus } from '../device/nvidiaSmi'
+import { gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { peakRates } from '../device/peakRates'
 import { pacer } from '../engine/cooperate'
 import { usablePrecision } from '../engine/precision'
 import { deviceReport } from '../engine/tensorflow'
 import { readSafetensors } from '../model/safetensors'
 import { workspaceRoot } from '../model/workspace'
+import { describeDevice, notesOn } from './checkedDevice'
 import { CHECK_PLANS } from './checkShapes'
 import { compareQuantities } from './compareQuantities'
 import { cudaPackages } from './cudaPackages'
@@ -28,9 +29,9 @@ export interface GpuCheckOptions {
   runPart?: RunPart
 }
 
-/** Seconds for the whole check, and for a model at least. */
-const TOTAL_SECONDS = 560
-const LEAST_SECONDS = 60
+/** Seconds for the whole check, for products and for a comparison at most, and for a model at least. Tests have no say in how busy a machine is. */
+const LIMITS = { total: 560, rates: 90, comparison: 120, model: 60 }
+const TEST_LIMITS = { total: 36_000, rates: 36_000, comparison: 36_000, model: 0 }
 
 /**
  * Checks the device that TensorFlow computes on: rates of products, agreement with the CPU, speed, utilisation and memory of training. Each part is
@@ -56,6 +57,7 @@ class Check {
   private readonly ways: { precision: CheckPrecision; env: Record<string, string> }[]
   private readonly pause: () => Promise<void>
   private readonly line: (text: string) => void
+  private readonly limits: typeof LIMITS
 
   constructor(private readonly options: GpuCheckOptions) {
     const { device: kind, tensorflow, tfjs } = deviceReport()
@@ -87,6 +89,7 @@ class Check {
       parts: [],
       seconds: 0,
     }
+    this.limits = this.report.size === 'tiny' ? TEST_LIMITS : LIMITS
   }
 
   async run(): Promise<GpuCheckReport> {
@@ -121,7 +124,7 @@ class Check {
   private async rates(precision: CheckPrecision, env: Record<string, string>): Promise<void> {
     await this.part(`matrix products (${precision})`, async (limit) => {
       const { size } = this.report
-      const found = await this.do({ part: 'rates', size, precision }, env, Math.min(limit, 90))
+      const found = await this.do({ part: 'rates', size, precision }, env, Math.min(limit, this.limits.rates))
       this.report.rates.push(...found)
     })
   }
@@ -133,7 +136,7 @@ class Check {
     const quantities = async (name: string, env: Record<string, string>, limit: number) => {
       const precision = name === 'bf16' ? 'bf16' : 'float32'
       const request = { part: 'quantities', size, file: file(name), precision } as const
-      const { errors } = await this.do(request, env, Math.min(limit, 120))
+      const { errors } = await this.do(request, env, Math.min(limit, this.limits.comparison))
       const { tensors } = await readSafetensors(file(name))
       const values = Object.fromEntries(Object.entries(tensors).map(([key, { data }]) => [key, data as Float32Array]))
       return { values, errors }
@@ -165,7 +168,7 @@ class Check {
 
   private async speed(model: string, precision: CheckPrecision): Promise<void> {
     await this.part(`speed of ${model} (${precision})`, async (limit) => {
-      if (limit < LEAST_SECONDS) return `no time left in ${TOTAL_SECONDS} s`
+      if (limit < this.limits.model) return `no time left in ${this.limits.total} s`
       const rates = this.report.rates.filter((rate) => rate.precision === precision)
       const measuredRate = rates.length === 0 ? null : Math.max(...rates.map(({ flops }) => flops))
       const { size } = this.report
@@ -195,7 +198,7 @@ class Check {
     const entry = (state: 'done' | 'failed' | 'skipped', message: string | null) =>
       this.report.parts.push({ part: name, state, seconds: this.elapsed() - begun, message })
     try {
-      const why = await work(TOTAL_SECONDS - begun)
+      const why = await work(this.limits.total - begun)
       if (typeof why !== 'string') entry('done', null)
       else {
         entry('skipped', why)
@@ -233,33 +236,6 @@ const NO_GPU = { CUDA_VISIBLE_DEVICES: '-1' }
 const FULL_PRECISION = { NVIDIA_TF32_OVERRIDE: '0' }
 /** On a CPU the reference sums in another order. */
 const OTHER_KERNELS = { TF_ENABLE_ONEDNN_OPTS: '0', OMP_NUM_THREADS: '1' }
-
-function describeDevice(kind: 'GPU' | 'CPU', gpu: GpuInfo | null, gpus: readonly GpuInfo[]): CheckDevice {
-  return {
-    kind,
-    name: kind === 'GPU' ? (gpu?.name ?? 'unknown GPU') : (cpus()[0]?.model.trim() ?? 'unknown processor'),
-    memoryBytes: kind === 'GPU' ? (gpu?.memoryBytes ?? 0) : totalmem(),
-    driver: gpu?.driver ?? null,
-    driverCuda: gpu?.driverCuda ?? null,
-    computeCapability: gpu?.computeCapability ?? null,
-    gpus: gpus.map(({ name }) => name),
-  }
-}
-
-function notesOn({ kind, gpus }: CheckDevice): string[] {
-  const notes: string[] = []
-  if (kind === 'CPU' && gpus.length > 0)
-    notes.push(
-      `there is a GPU (${gpus[0]}), which TensorFlow does not use: see the GPU chapter of environment.md (npm run setup -- --gpu, CUDA_VISIBLE_DEVICES)`,
-    )
-  if (kind === 'CPU')
-    notes.push(
-      'the reference is this CPU too, with other kernels: it shows that the check works, not that a device does',
-    )
-  if (kind === 'GPU' && gpus.length > 1)
-    notes.push(`${gpus.length} GPUs: the last visible one is used; CUDA_VISIBLE_DEVICES chooses another`)
-  return notes
-}
 
 function throwErrors(errors: Record<string, string>): void {
   const found = Object.entries(errors)
