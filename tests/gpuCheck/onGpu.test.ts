@@ -9,6 +9,7 @@ import { doPart } from '../../lib/gpuCheck/checkPart'
 import type { RunPart } from '../../lib/gpuCheck/partProcess'
 import { runGpuCheck } from '../../lib/gpuCheck/runCheck'
 import { gpuCheckFigure } from '../../lib/plots'
+import { deviceAtHand } from '../../lib/training/plan/plannedDevice'
 import { temporaryFolder } from '../support/temporaryFolder'
 
 const folder = temporaryFolder()
@@ -84,4 +85,13 @@ test('on a GPU: TF32, full float32 and bf16, compared with the CPU, MFU by the d
   assert.ok(Math.abs(flops(bf16, 312e12) / flops(tf32, 156e12) - 1) < 1e-9)
   assert.ok(gpuCheckTables(report).training.every((row) => row['MFU %']! > 0))
   assert.equal((gpuCheckFigure(report).layout.shapes as object[]).length, 3)
+})
+
+test('a run on a GPU is planned for the memory of the GPU in use', async () => {
+  // 0.92 of 80 GiB.
+  assert.equal(deviceAtHand().availableBytes, 0.92 * 80 * 2 ** 30)
+  assert.equal(deviceAtHand().memoryIsReturned, true)
+  process.env.CUDA_VISIBLE_DEVICES = '7'
+  assert.equal(deviceAtHand().availableBytes, null)
+  delete process.env.CUDA_VISIBLE_DEVICES
 })

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
 import { totalmem } from 'node:os'
+import { gpuInUse, listGpus } from '../../device/nvidiaSmi'
 import { usablePrecision } from '../../engine/precision'
 import { deviceReport } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
@@ -22,11 +22,8 @@ export function deviceBytes(): number | null {
 export const memoryIsReturned = (): boolean => deviceReport().device === 'GPU'
 
 function gpuBytes(): number | null {
-  const { status, stdout } = spawnSync('nvidia-smi', ['--query-gpu=memory.total', '--format=csv,noheader,nounits'], {
-    encoding: 'utf8',
-  })
-  const mebibytes = Number(stdout?.split('\n')[0])
-  return status === 0 && mebibytes > 0 ? usableGpuBytes(mebibytes * 2 ** 20) : null
+  const gpu = gpuInUse(listGpus())
+  return gpu && gpu.memoryBytes > 0 ? usableGpuBytes(gpu.memoryBytes) : null
 }
 
 /** Bytes for a run on a GPU that has so many: TensorFlow and CUDA keep some for themselves. */
