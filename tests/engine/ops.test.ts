@@ -23,7 +23,18 @@ test('more shapes than are held: every slice is right, and what is held stops gr
 
 test('diagonals are those of the last rows of a matrix, with zeros before its first column', () => {
   // Rows 1 and 2 of three queries: row 1 sees keys 0 and 1, row 2 keys 0 to 2.
-  const a = tf.tensor3d([[[1, 2, 0], [3, 4, 5]]])
+  const a = tf.tensor3d([
+    [
+      [1, 2, 0],
+      [3, 4, 5],
+    ],
+  ])
   // By distance: to itself, one back, two back. Row 1 has no key two back.
-  assert.deepEqual(diagonals(a, 1, 3).arraySync(), [[[2, 5], [1, 4], [0, 3]]])
+  assert.deepEqual(diagonals(a, 1, 3).arraySync(), [
+    [
+      [2, 5],
+      [1, 4],
+      [0, 3],
+    ],
+  ])
 })
