@@ -4,7 +4,10 @@ import { type TracedRun, tracedRun } from '../training/tracedRun'
 /** What the commands that write responses take of a training run. */
 export const runOptions = (command: Command): Command =>
   command
-    .option('--run <folder>', "a training run: its model, and its own task's items, prompts, verifier and sampling")
+    .option(
+      '--run <folder>',
+      "a training run: its model, its own task's items, prompts and verifier, and its evaluation's sampling as far as no option changes it",
+    )
     .option('--checkpoint <name>', "the run's: best, last, or a name such as step-2400; best by default")
     .addOption(
       new Option('--split <name>', "which of the task's items; by default those that the run is evaluated on").choices([
