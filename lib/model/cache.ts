@@ -76,7 +76,8 @@ export class KeyValueCache {
   /** What queries `[batch, H, headDim]` (`[H, headDim]` of one sequence) of this step read in `layer`: as many numbers, in the same order. */
   attend(layer: number, queries: tf.Tensor, { mask, together }: StepPositions): tf.Tensor {
     const [keys, values] = [this.keys[layer]!, this.values[layer]!]
-    if (together) return matMul(softmax(add(matMul(queries, keys.rows, true), mask)), values.rows)
+    // Not MatMul for the second: without a transposed operand its kernel for few numbers breaks the heap when a signal interrupts it.
+    if (together) return batchMatMul(softmax(add(matMul(queries, keys.rows, true), mask)), values.rows)
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = this.config
     const byGroup = reshape(queries, [this.lengths.length * K, H / K, headDim])
     const scores = batchMatMul(byGroup, keys.blocks, true)

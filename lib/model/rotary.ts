@@ -1,4 +1,4 @@
-import { batchMatMul, matMul, reshape } from '../engine/ops'
+import { batchMatMul, reshape } from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -54,13 +54,10 @@ export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>):
  */
 export function rotations(config: ModelConfig, positions: readonly number[]): (x: tf.Tensor) => tf.Tensor {
   const D = config.headDim
-  if (new Set(positions).size === 1) {
-    const matrix = rotationMatrices(config, [positions[0]!])
-    const turn = reshape(matrix, [D, D])
-    return (x) => (x.rank === 2 ? matMul(x, turn) : reshape(matMul(reshape(x, [-1, D]), turn), x.shape))
-  }
-  const matrices = rotationMatrices(config, positions)
-  return (x) => batchMatMul(x, matrices)
+  const distinct = new Set(positions).size === 1 ? positions.slice(0, 1) : positions
+  const matrices = rotationMatrices(config, distinct)
+  const turn = distinct.length === 1 ? reshape(matrices, [D, D]) : matrices
+  return (x) => batchMatMul(x, turn)
 }
 
 /** `[positions, headDim, headDim]`. */
