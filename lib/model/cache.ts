@@ -76,7 +76,7 @@ export class KeyValueCache {
   /** What queries `[batch, H, headDim]` (`[H, headDim]` of one sequence) of this step read in `layer`: as many numbers, in the same order. */
   attend(layer: number, queries: tf.Tensor, { mask, together }: StepPositions): tf.Tensor {
     const [keys, values] = [this.keys[layer]!, this.values[layer]!]
-    // Not MatMul for the second: without a transposed operand its kernel for few numbers breaks the heap when a signal interrupts it.
+    // Not MatMul for the second: its kernel for few numbers breaks the heap when a signal interrupts it, as those of V8's profiler do.
     if (together) return batchMatMul(softmax(add(matMul(queries, keys.rows, true), mask)), values.rows)
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = this.config
     const byGroup = reshape(queries, [this.lengths.length * K, H / K, headDim])

@@ -245,10 +245,13 @@ function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Te
   const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
   const { products } = layer
   if (!products) {
-    // Inside, a column is a token.
-    const gate = matMul(layer.gate, normed, true)
-    const activated = timesSigmoid(multiply(gate, matMul(layer.up, normed, true)), gate)
-    return add(x, columnsToRows(matMul(layer.down, activated)))
+    const rows = x.shape[0]!
+    // Inside, a column is a token where that is faster.
+    const columns = rows === 1 || rows >= FEW_ROWS
+    const inner = (weight: tf.Tensor) => (columns ? matMul(weight, normed, true) : matMul(normed, weight, true))
+    const gate = inner(layer.gate)
+    const activated = timesSigmoid(multiply(gate, inner(layer.up)), gate)
+    return add(x, columns ? columnsToRows(matMul(layer.down, activated)) : matMul(activated, layer.down, true))
   }
   const [gate, up] =
     x.shape[0]! < FEW_ROWS && !products.gate.adapter && !products.up.adapter

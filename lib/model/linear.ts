@@ -27,8 +27,9 @@ export type Factor = tf.Tensor | NarrowMatrix
 
 const isNarrow = (factor: Factor): factor is NarrowMatrix => 'matrix' in factor
 
-/** From here on, `x · Wᵀ` is as fast as `W · xᵀ`, whose result has to be transposed. */
+/** Up to so many rows, and from so many outputs on, `W · xᵀ` is twice as fast as `x · Wᵀ`, although its result has to be transposed. */
 const MANY_ROWS = 32
+const MANY_OUTPUTS = 8192
 
 /** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). Call it within a `tidy`. */
 export function linear(x: tf.Tensor, factor: Factor, bias: tf.Tensor | null = null, shape?: number[]): tf.Tensor {
@@ -43,7 +44,9 @@ function narrow(x: tf.Tensor, { matrix, adapter }: NarrowMatrix): tf.Tensor {
 }
 
 function exact(x: tf.Tensor, weight: tf.Tensor): tf.Tensor {
-  return x.shape[0]! < MANY_ROWS ? columnsToRows(matMul(weight, x, true)) : matMul(x, weight, true)
+  const rows = x.shape[0]!
+  const columns = rows === 1 || (rows < MANY_ROWS && weight.shape[0]! >= MANY_OUTPUTS)
+  return columns ? columnsToRows(matMul(weight, x, true)) : matMul(x, weight, true)
 }
 
 /** `[out, rows]` to `[rows, out]`. */
