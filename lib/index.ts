@@ -16,6 +16,7 @@ export { type GpuCheckReport, readGpuCheck } from './device/checkReport'
 export { type GpuCheckTables, gpuCheckTables } from './device/checkTables'
 export { GpuMonitor, type GpuMonitorOptions, type GpuUse } from './device/gpuMonitor'
 export { Interrupted, interrupt, pacer } from './engine/cooperate'
+export type { Precision } from './engine/precision'
 export { type DeviceReport, deviceReport, type MemoryReport, memory } from './engine/tensorflow'
 export {
   applyChatTemplate,
