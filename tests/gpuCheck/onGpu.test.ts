@@ -17,16 +17,13 @@ const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean }
 const original = { path: process.env.PATH, visible: process.env.CUDA_VISIBLE_DEVICES, gpu: backend.isUsingGpuDevice }
 
 /** Answers what is asked of nvidia-smi here; watched, it is 75 % busy and holds 2 GiB, then 5 GiB. */
-const NVIDIA_SMI = `#!${process.execPath}
-const gpu = { index: 0, uuid: 'GPU-1234', name: 'NVIDIA A100-SXM4-80GB', driver_version: '550.54.15', 'memory.total': 81920, compute_cap: '8.0' }
-const asked = process.argv.find((arg) => arg.startsWith('--query-gpu='))?.slice(12).split(',')
-if (!asked) console.log('| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: 12.4 |')
-else if (process.argv.includes('-lms')) {
-  let looks = 0
-  const look = () => console.log('75, ' + 1024 * (looks++ < 1 ? 2 : 5))
-  look()
-  setTimeout(() => setInterval(look, 5), 500)
-} else console.log(asked.map((name) => gpu[name]).join(', '))
+const NVIDIA_SMI = `#!/bin/sh
+case "$*" in
+  *-lms*) echo '75, 2048'; sleep 0.5; while echo '75, 5120'; do sleep 0.05; done ;;
+  *--query-gpu=index*) echo '0, GPU-1234, NVIDIA A100-SXM4-80GB, 550.54.15, 81920, 8.0' ;;
+  *--query-gpu=name*) echo 'NVIDIA A100-SXM4-80GB, 8.0' ;;
+  *) echo '| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: 12.4 |' ;;
+esac
 `
 
 before(() => {
