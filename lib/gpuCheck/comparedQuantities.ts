@@ -6,8 +6,8 @@ import { KeyValueCache } from '../model/cache'
 import type { ModelConfig } from '../model/config'
 import { decodeStep, forward, logits } from '../model/decoder'
 import type { LanguageModel } from '../model/languageModel'
+import { addProducts } from '../model/layerProducts'
 import { randomModel } from '../model/loadModel'
-import { layerProducts } from '../model/weights'
 import { randomStream } from '../random/randomStream'
 import type { HeadGroups } from '../rhythm/headGroups'
 import { traceResponse } from '../traces/traceResponse'
@@ -47,7 +47,7 @@ export async function comparedQuantities(
   seed = 1,
 ): Promise<ComparedQuantities> {
   const model = await randomModel(work.model, { seed, initializerRange: 0.08 })
-  if (precision === 'bf16') for (const layer of model.weights.layers) layer.products = layerProducts(layer)
+  if (precision === 'bf16') addProducts(model.weights)
   const stream = randomStream(2)
   const length = PROMPT_TOKENS + work.responseTokens
   const sequences = Array.from({ length: work.responses }, () => ({

@@ -1,7 +1,8 @@
 import { multiply, scalar } from '../engine/ops'
 import { execute, type Tensor, tf, type } from '../engine/tensorflow'
 import type { ModelConfig } from '../model/config'
-import { type DecoderWeights, type LayerWeights, layerProducts, NARROW_MATRICES } from '../model/weights'
+import { layerProducts, NARROW_MATRICES } from '../model/layerProducts'
+import type { DecoderWeights, LayerWeights } from '../model/weights'
 import type { Products } from '../training/trainedModel'
 
 /** Weights of an untrained decoder, drawn on the device itself: billions in seconds. The caller owns them. */

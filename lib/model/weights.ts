@@ -1,10 +1,11 @@
-import { toBfloat16, toFloat32 } from '../engine/bfloat16'
-import { add, matMul, slice } from '../engine/ops'
+import { toFloat32 } from '../engine/bfloat16'
+import { add, matMul } from '../engine/ops'
 import type { Precision } from '../engine/precision'
 import { Scope } from '../engine/scope'
 import { isBfloat16, tf, upload } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
-import type { LayerProducts, NarrowMatrix } from './linear'
+import { disposeProducts, layerProducts, NARROW_MATRICES } from './layerProducts'
+import type { LayerProducts } from './linear'
 import type { WeightSource } from './weightSource'
 
 /**
@@ -27,9 +28,6 @@ export interface LayerWeights {
   /** Matrices in bfloat16, which products use where they are there. */
   products?: LayerProducts | null
 }
-
-/** The matrices of a layer that `products` hold in bfloat16. */
-export const NARROW_MATRICES = ['output', 'gate', 'up', 'down'] as const
 
 /** The layer's tensors by name, without those of `products`. */
 export const layerTensors = ({ products: _, ...own }: LayerWeights): [string, tf.Tensor][] =>
@@ -56,40 +54,6 @@ export function disposeWeights(weights: DecoderWeights): void {
   tf.dispose(weightTensors(weights))
   for (const { products } of weights.layers) if (products) disposeProducts(products)
 }
-
-/** Matrices of a layer in bfloat16; gate and up are views of one tensor. The caller owns them. */
-export function layerProducts(layer: Pick<LayerWeights, (typeof NARROW_MATRICES)[number]>): LayerProducts {
-  const kept = (make: () => tf.Tensor) => tf.keep(tf.tidy(make))
-  const gateUp = kept(() => toBfloat16(tf.concat([layer.gate, layer.up], 0)))
-  const [rows, columns] = layer.gate.shape as [number, number]
-  const narrow = (make: () => tf.Tensor): NarrowMatrix => ({ matrix: kept(make), adapter: null })
-  return {
-    output: narrow(() => toBfloat16(layer.output)),
-    // Whole rows of a tensor share its memory.
-    gate: narrow(() => slice(gateUp, [0, 0], [rows, columns])),
-    up: narrow(() => slice(gateUp, [rows, 0], [rows, columns])),
-    gateUp,
-    down: narrow(() => toBfloat16(layer.down)),
-  }
-}
-
-/** Makes bfloat16 products of float32 weights, beside them: what training needs, which moves the weights themselves. */
-export function addProducts(weights: DecoderWeights): void {
-  for (const layer of weights.layers) layer.products ??= layerProducts(layer)
-}
-
-/** Makes `addProducts`' matrices anew, after the weights have moved. Does nothing where there are none, or they are the weights. */
-export function refreshProducts(weights: DecoderWeights): void {
-  for (const layer of weights.layers) {
-    if (!layer.products || isBfloat16(layer.down)) continue
-    disposeProducts(layer.products)
-    layer.products = layerProducts(layer)
-  }
-}
-
-/** Frees what `layerProducts` made. */
-export const disposeProducts = (products: LayerProducts): void =>
-  tf.dispose([products.gateUp, ...NARROW_MATRICES.map((name) => products[name].matrix)])
 
 /**
  * Reads all weights of a checkpoint into tensors, one at a time. With `bf16`, those that products can use so are held in bfloat16 alone.

@@ -1,7 +1,7 @@
 import type { RhythmOptions } from '../credit/rhythmOptions'
 import type { LanguageModel } from '../model/languageModel'
+import { refreshProducts } from '../model/layerProducts'
 import type { LoraAdapters } from '../model/loraAdapters'
-import { refreshProducts } from '../model/weights'
 import type { Task } from '../tasks/task'
 import { type AdamW, clipScale } from './adamw'
 import type { TrainerState } from './checkpoint'

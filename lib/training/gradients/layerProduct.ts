@@ -1,8 +1,9 @@
 import { bfloat16Product, inFloat32, toBfloat16 } from '../../engine/bfloat16'
 import { product, sum } from '../../engine/gradientOps'
 import type { tf } from '../../engine/tensorflow'
+import type { NARROW_MATRICES } from '../../model/layerProducts'
 import { linear } from '../../model/linear'
-import type { LayerWeights, NARROW_MATRICES } from '../../model/weights'
+import type { LayerWeights } from '../../model/weights'
 
 type Name = (typeof NARROW_MATRICES)[number]
 

@@ -2,7 +2,8 @@ import type { Precision } from '../../engine/precision'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { Decoder } from '../../model/decoder'
-import { addProducts, type DecoderWeights, disposeWeights, type LayerWeights } from '../../model/weights'
+import { addProducts } from '../../model/layerProducts'
+import { type DecoderWeights, disposeWeights, type LayerWeights } from '../../model/weights'
 import { randomStream } from '../../random/randomStream'
 
 /**
