@@ -119,7 +119,7 @@ export class HeadStatistics implements AttentionObserver {
     const rowWeights = this.rowWeights(start, rows)
     const near = this.nearDistances(start, rows)
     const nearest = diagonals(attention, start, near).dataSync() as Float32Array
-    this.addRows(attention, nearest, near, start, first)
+    this.addRows(attention, start, first)
     const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
     for (const [i, horizon] of this.horizons.entries()) {
       const target = (s: Sums) => s.fai[i]!
@@ -186,18 +186,18 @@ export class HeadStatistics implements AttentionObserver {
     })
   }
 
-  /** How many distances t - s, from 0 on, a block's sums need one by one. */
+  /** How many distances t - s, from 0 on, are to be known one by one: those that an open horizon leaves out. */
   private nearDistances(start: number, rows: number): number {
     const open = this.horizons.filter(([, high]) => high === null).map(([low]) => low)
-    return Math.min(Math.max(1, ...this.windows, ...open), start + rows)
+    return Math.min(Math.max(1, ...open), start + rows)
   }
 
   /**
    * What each row gives: its look-back distance `sum_s A[t,s] · (t - s)`, with distances from the block's start, for absolute
    * positions would lose precision on a GPU; and `sum_s A[t,s] · min(t - s, W)`, which is W times the row's sum (1, or 0 where
-   * leaving out the sink left nothing) less what the nearest W keys fall short of W. `nearest [series, near, rows]` by distance.
+   * leaving out the sink left nothing) less what the nearest W keys fall short of W.
    */
-  private addRows(attention: tf.Tensor, nearest: Float32Array, near: number, start: number, first: number) {
+  private addRows(attention: tf.Tensor, start: number, first: number) {
     const [series, rows, keys] = attention.shape as [number, number, number]
     const byRow = reshape(attention, [series * rows, keys])
     const timesColumn = (name: string, value: (s: number) => number) =>
@@ -212,6 +212,7 @@ export class HeadStatistics implements AttentionObserver {
       ).dataSync() as Float32Array
     const distances = timesColumn('distances', (s) => start - s)
     const rowSums = this.options.excludeSink ? timesColumn('ones', () => 1) : null
+    const shortfalls = this.shortfalls(attention, start)
     for (let i = 0; i < series; i++) {
       const { lookback, waad, prompt, response } = this.sums[Math.floor(i / this.heads)]!
       const base = (first + (i % this.heads)) * response + start - prompt
@@ -221,13 +222,24 @@ export class HeadStatistics implements AttentionObserver {
       for (let row = from; row < to; row++) lookback[base + row] = distances[i * rows + row]! + row * rowSum(row)
       for (const [index, window] of this.windows.entries()) {
         const into = waad[index]!
-        for (let row = from; row < to; row++) into[base + row] = window * rowSum(row)
-        for (let distance = 0; distance < Math.min(window, near); distance++) {
-          const at = (i * near + distance) * rows
-          for (let row = from; row < to; row++) into[base + row]! -= (window - distance) * nearest[at + row]!
-        }
+        const at = (i * this.windows.length + index) * rows
+        for (let row = from; row < to; row++) into[base + row] = window * rowSum(row) - shortfalls[at + row]!
       }
     }
+  }
+
+  /** `sum over s of A[t,s] · max(0, W - (t - s))` of each window, `[series, windows, rows]`. */
+  private shortfalls(attention: tf.Tensor, start: number): Float32Array {
+    const rows = attention.shape[1]!
+    if (this.windows.length === 0) return new Float32Array(0)
+    const near = Math.min(Math.max(...this.windows), start + rows)
+    const weights = this.constant(`windows ${near}`, () =>
+      tf.tensor3d(
+        this.windows.flatMap((window) => Array.from({ length: near }, (_, distance) => Math.max(0, window - distance))),
+        [1, this.windows.length, near],
+      ),
+    )
+    return batchMatMul(weights, diagonals(attention, start, near)).dataSync() as Float32Array
   }
 
   /** Adds what each key receives from this block's rows t with `t - s >= low`: all that it receives, less the nearest rows'. */

@@ -70,8 +70,15 @@ export const slice = (a: Tensor, begin: readonly number[], size: readonly number
  * Diagonals of the last two axes: of `a [..., rows, columns]` the numbers `a[..., r, last - d + r]` for d from 0 to `count` - 1, as
  * `[..., count, rows]`, with zeros where the column would be below 0. Every row needs a column `last + r`.
  */
-export const diagonals = (a: Tensor, last: number, count: number): Tensor =>
-  execute('MatrixDiagPartV3', [a, constant([last - count + 1, last], 'int32'), scalar(0)], text('align', 'RIGHT_RIGHT'))
+export const diagonals = (a: Tensor, last: number, count: number): Tensor => {
+  const band = [constant([last - count + 1, last], 'int32'), scalar(0)]
+  // TensorFlow leaves out the axis of a single diagonal.
+  return reshape(execute('MatrixDiagPartV3', [a, ...band], text('align', 'RIGHT_RIGHT')), [
+    ...a.shape.slice(0, -2),
+    count,
+    a.shape[a.rank - 2]!,
+  ])
+}
 
 /** Rotates the last axis by half its length: `[x1, x2]` becomes `[x2, x1]`. Several times faster than TensorFlow's Roll. */
 export const swapHalves = (a: Tensor): Tensor => {

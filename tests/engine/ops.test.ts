@@ -37,4 +37,5 @@ test('diagonals are those of the last rows of a matrix, with zeros before its fi
       [0, 3],
     ],
   ])
+  assert.deepEqual(diagonals(a, 1, 1).arraySync(), [[[2, 5]]])
 })
