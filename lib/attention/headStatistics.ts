@@ -12,6 +12,8 @@ export interface HeadStatisticsOptions {
   windows?: readonly number[]
   /** FAI horizons in tokens (Eq. 10). Default [0, null] and [10, 100]. */
   horizons?: readonly Horizon[]
+  /** Keep inbound attention, which receiver heads are chosen by. Default true; false saves a pass over the attention. */
+  inbound?: boolean
   /** Leave key position 0 (the attention sink) out and renormalise rows. Default false. */
   excludeSink?: boolean
   /** First token of each sentence of prompt + response, for each sequence: keeps attention between sentences as well. */
@@ -97,7 +99,7 @@ export class HeadStatistics implements AttentionObserver {
         lookback: perToken(),
         waad: this.windows.map(perToken),
         fai: this.horizons.map(perToken),
-        inbound: perToken(),
+        inbound: this.options.inbound === false ? new Float64Array(0) : perToken(),
         sentences: sentences === undefined ? null : new Float64Array(series * sentences * sentences),
       }
     })
@@ -117,16 +119,20 @@ export class HeadStatistics implements AttentionObserver {
 
     // Rows outside a response add nothing to any sum over rows; what they give per row is not read.
     const rowWeights = this.rowWeights(start, rows)
-    const near = this.nearDistances(start, rows)
-    const nearest = diagonals(attention, start, near).dataSync() as Float32Array
     this.addRows(attention, start, first)
-    const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
-    for (const [i, horizon] of this.horizons.entries()) {
+    const open: [low: number, target: (sums: Sums) => Float64Array][] = []
+    for (const [i, [low, high]] of this.horizons.entries()) {
       const target = (s: Sums) => s.fai[i]!
-      if (horizon[1] === null) this.addFromDistance(total, nearest, near, start, first, horizon[0], target)
-      else this.addWithin(attention, rowWeights, start, first, horizon[0], horizon[1], target)
+      if (high === null) open.push([low, target])
+      else this.addWithin(attention, rowWeights, start, first, low, high, target)
     }
-    this.addFromDistance(total, nearest, near, start, first, 1, (s) => s.inbound)
+    if (this.options.inbound !== false) open.push([1, (s) => s.inbound])
+    if (open.length === 0) return
+    const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
+    // Distances that some horizon leaves out, one by one.
+    const near = Math.min(Math.max(1, ...open.map(([low]) => low)), keys)
+    const nearest = diagonals(attention, start, near).dataSync() as Float32Array
+    for (const [low, target] of open) this.addFromDistance(total, nearest, near, start, first, low, target)
   }
 
   end(): void {
@@ -184,12 +190,6 @@ export class HeadStatistics implements AttentionObserver {
       }
       return tf.tensor3d(weights, [this.sums.length * this.heads, 1, rows])
     })
-  }
-
-  /** How many distances t - s, from 0 on, are to be known one by one: those that an open horizon leaves out. */
-  private nearDistances(start: number, rows: number): number {
-    const open = this.horizons.filter(([, high]) => high === null).map(([low]) => low)
-    return Math.min(Math.max(1, ...open), start + rows)
   }
 
   /**

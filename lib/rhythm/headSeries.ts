@@ -26,7 +26,7 @@ export interface HeadSeries<Values extends Float32Array | Float64Array = Float32
   waad: { window: number; values: Values }[]
   /** One entry for each horizon: mean attention that token s receives from `T(s)` (Eq. 10), 0 where empty, `[layers.length * heads, R]`. */
   fai: { horizon: Horizon; values: Values }[]
-  /** Mean attention that each response token receives from strictly later ones, 0 at the last token, `[layers.length * heads, R]`. */
+  /** Mean attention that each response token receives from strictly later ones, 0 at the last token, `[layers.length * heads, R]`; empty if not asked for. */
   inbound: Values
   /** Mean attention between sentences of prompt + response, `[layers.length * heads, S, S]`, if sentences were asked for. */
   sentences?: { /** First token of each sentence. */ starts: number[]; values: Values }

@@ -10,10 +10,12 @@ export type KurtosisTable = (number | null)[][]
 
 /**
  * Kurtosis of each observed head's inbound profile over response tokens: the mean attention a token receives from
- * strictly later ones, the last token (which has none) dropped.
+ * strictly later ones, the last token (which has none) dropped. Throws if the series have no inbound attention.
  */
 export function tokenKurtosis(series: AnyHeadSeries): KurtosisTable {
   const length = series.responseLength
+  if (series.inbound.length === 0)
+    throw new InvalidArgument('these head series have no inbound attention: ask the forward pass for it (inbound)')
   return table(series, (row) => kurtosis(series.inbound.subarray(row * length, row * length + length - 1)))
 }
 

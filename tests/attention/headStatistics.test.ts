@@ -12,6 +12,7 @@ import { loadModel } from '../../lib/model/loadModel'
 import type { AttentionBlock, AttentionObserver } from '../../lib/model/observer'
 import { rhythmFromAttention } from '../../lib/rhythm/fromAttention'
 import type { AnyHeadSeries, HeadSeries, Horizon } from '../../lib/rhythm/headSeries'
+import { tokenKurtosis } from '../../lib/rhythm/receiverHeads'
 import { rhythmBlock } from '../../lib/rhythm/rhythmBlock'
 import { REFERENCE, readReference, seriesError } from '../oracle/reference'
 
@@ -143,6 +144,14 @@ test('some layers give the same as all layers', async () => {
   const size = all!.heads * all!.responseLength
   assert.deepEqual(some!.inbound.subarray(size), all!.inbound.subarray(3 * size, 4 * size))
   assert.deepEqual(some!.lookback.subarray(0, size), all!.lookback.subarray(size, 2 * size))
+})
+
+test('without inbound attention the rest is the same, and receiver heads are refused', async () => {
+  const [full] = await statistics([ids], [promptLength])
+  const [part] = await statistics([ids], [promptLength], { inbound: false })
+  assert.deepEqual({ ...part!, inbound: null }, { ...full!, inbound: null })
+  assert.ok(full!.inbound.length > 0)
+  assert.throws(() => tokenKurtosis(part!), /no inbound attention: ask the forward pass for it/)
 })
 
 test('observing changes no state by a bit', async () => {
