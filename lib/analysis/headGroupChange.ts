@@ -1,6 +1,7 @@
 import { mean } from 'simple-statistics'
 import type { Head } from '../rhythm/headSeries'
 import type { CheckpointMeasures } from './checkpointMeasures'
+import { jaccard } from './perturbation'
 import type { MeasuredRun } from './rhythmChange'
 
 export const HEAD_GROUPS = ['local', 'global', 'receiver'] as const
@@ -45,12 +46,8 @@ export function headGroupChange(runs: readonly MeasuredRun[]): HeadGroupRow[] {
 }
 
 /** Heads in both groups as a share of the heads in either; 1 for two empty groups. */
-export function headJaccard(a: readonly Head[], b: readonly Head[]): number {
-  const known = new Set(a.map(String))
-  const shared = b.filter((head) => known.has(String(head))).length
-  const either = a.length + b.length - shared
-  return either === 0 ? 1 : shared / either
-}
+export const headJaccard = (a: readonly Head[], b: readonly Head[]): number =>
+  jaccard(new Set(a.map(String)), new Set(b.map(String))) ?? 1
 
 const meanOfNeighbours = (groups: readonly (readonly Head[])[]) =>
   mean(groups.slice(1).map((heads, i) => headJaccard(groups[i]!, heads)))

@@ -197,7 +197,7 @@ export class HeadStatistics implements AttentionObserver {
    * positions would lose precision on a GPU; and `sum_s A[t,s] · min(t - s, W)`, which is W times the row's sum (1, or 0 where
    * leaving out the sink left nothing) less what the nearest W keys fall short of W.
    */
-  private addRows(attention: tf.Tensor, start: number, first: number) {
+  private addRows(attention: tf.Tensor, start: number, first: number): void {
     const [series, rows, keys] = attention.shape as [number, number, number]
     const byRow = reshape(attention, [series * rows, keys])
     const timesColumn = (name: string, value: (s: number) => number) =>
@@ -255,7 +255,7 @@ export class HeadStatistics implements AttentionObserver {
     const series = this.sums.length * this.heads
     const keys = total.length / series
     const rows = keys - start
-    this.addToKeys(total, series, keys, 0, keys, first, target)
+    this.addToKeys(total, series, keys, first, target)
     for (let i = 0; i < series; i++) {
       const sums = this.sums[Math.floor(i / this.heads)]!
       const { prompt, response } = sums
@@ -291,16 +291,14 @@ export class HeadStatistics implements AttentionObserver {
       }),
     )
     const some = batchMatMul(rowWeights, multiply(columns(attention, from, to), within)).dataSync() as Float32Array
-    this.addToKeys(some, series, to - from, 0, to - from, first, target, from)
+    this.addToKeys(some, series, to - from, first, target, from)
   }
 
-  /** Adds columns `[from, to)` of `sums [series, width]` to the response positions among them; column 0 is position `offset`. */
+  /** Adds the columns of `sums [series, width]` to the response positions among them; column 0 is position `offset`. */
   private addToKeys(
     sums: Float32Array,
     series: number,
     width: number,
-    from: number,
-    to: number,
     first: number,
     target: (sums: Sums) => Float64Array,
     offset = 0,
@@ -309,8 +307,8 @@ export class HeadStatistics implements AttentionObserver {
       const sequence = this.sums[Math.floor(i / this.heads)]!
       const into = target(sequence)
       const base = (first + (i % this.heads)) * sequence.response - sequence.prompt + offset
-      const begin = Math.max(from, sequence.prompt - offset)
-      const finish = Math.min(to, sequence.prompt + sequence.response - offset)
+      const begin = Math.max(0, sequence.prompt - offset)
+      const finish = Math.min(width, sequence.prompt + sequence.response - offset)
       for (let column = begin; column < finish; column++) into[base + column]! += sums[i * width + column]!
     }
   }

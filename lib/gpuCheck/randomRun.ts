@@ -7,6 +7,7 @@ import { LanguageModel } from '../model/languageModel'
 import type { TextTokenizer } from '../model/tokenizer'
 import type { Task } from '../tasks/task'
 import { AdamW } from '../training/adamw'
+import { initialState } from '../training/checkpoint'
 import { Gradients } from '../training/gradients/gradients'
 import { LoraGradients } from '../training/gradients/loraGradients'
 import { newAdapters } from '../training/loraRun'
@@ -41,16 +42,7 @@ export function randomRun(
     credit: { strategy: strategyNamed('coupled'), name: 'coupled', hash: null },
     rhythm: rhythmOptions(),
     reference: null,
-    state: {
-      step: 0,
-      phase: 'grpo',
-      phaseStep: 0,
-      updates: 0,
-      heads: null,
-      nonFiniteUpdates: 0,
-      tokens: 0,
-      best: null,
-    },
+    state: initialState(config),
     stop: new StopRequest(path.join(tmpdir(), `gpu-check-${process.pid}.stop`)),
   }
 }

@@ -8,6 +8,7 @@ import { syncFolder, temporaryName, writeFileAtomically } from '../model/writeFi
 import type { HeadGroups } from '../rhythm/headGroups'
 import type { AdamW, Parameter } from './adamw'
 import { saveTrainedAdapters, type TrainedAdapters } from './loraRun'
+import type { TrainingConfig } from './trainingConfig'
 
 /** What a run must know, beside weights and optimizer, to go on to the same bits. All random streams follow from seed and step. */
 export interface TrainerState {
@@ -25,6 +26,12 @@ export interface TrainerState {
   tokens: number
   /** The best evaluation so far. */
   best: { step: number; value: number } | null
+}
+
+/** Where a run begins. */
+export function initialState(config: Pick<TrainingConfig, 'supervised'>): TrainerState {
+  const phase = config.supervised ? 'supervised' : 'grpo'
+  return { step: 0, phase, phaseStep: 0, updates: 0, heads: null, nonFiniteUpdates: 0, tokens: 0, best: null }
 }
 
 const STATE = 'trainer_state.json'

@@ -7,7 +7,14 @@ import { saveModel } from '../model/loadModel'
 import { modelFingerprint } from '../model/modelFingerprint'
 import type { Task } from '../tasks/task'
 import { AdamW } from './adamw'
-import { checkpointFolder, checkpointSteps, readTrainerState, restoreOptimizer, type TrainerState } from './checkpoint'
+import {
+  checkpointFolder,
+  checkpointSteps,
+  initialState,
+  readTrainerState,
+  restoreOptimizer,
+  type TrainerState,
+} from './checkpoint'
 import { Gradients } from './gradients/gradients'
 import { LoraGradients } from './gradients/loraGradients'
 import { newAdapters, readAdapters, saveTrainedAdapters, trainedAdapters } from './loraRun'
@@ -97,7 +104,7 @@ async function begunRun(
   const found = await lastCheckpoint(folder, config, base, options.onWarning)
   await folder.rewind(found?.state.step ?? -1)
   const model = found?.model ?? base ?? (await initialModel(config.model, config.seed, text, productsOf(config)))
-  const state = found?.state ?? beginning(config)
+  const state = found?.state ?? initialState(config)
   const adapters = found?.adapters ?? (config.lora ? newAdapters(model, config.lora, config.seed) : null)
   const gradients = adapters ? new LoraGradients(adapters) : new Gradients(model.weights)
   const optimizer = newOptimizer(config, state.phase)
@@ -150,11 +157,6 @@ export async function enterGrpo(run: TrainingRun, folder: RunFolder): Promise<vo
     await (trained ? saveTrainedAdapters(trained, reference) : saveModel(run.model, reference, { replace: true }))
   }
   run.reference = await ownModel(reference, reference, productsOf(config) === 'none' ? 'none' : 'alone')
-}
-
-function beginning(config: TrainingConfig): TrainerState {
-  const phase = config.supervised ? 'supervised' : 'grpo'
-  return { step: 0, phase, phaseStep: 0, updates: 0, heads: null, nonFiniteUpdates: 0, tokens: 0, best: null }
 }
 
 function newOptimizer(config: TrainingConfig, phase: TrainerState['phase']): AdamW {

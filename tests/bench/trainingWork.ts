@@ -9,6 +9,7 @@ import { refreshProducts } from '../../lib/model/layerProducts'
 import { randomStream } from '../../lib/random/randomStream'
 import type { Task } from '../../lib/tasks/task'
 import { AdamW } from '../../lib/training/adamw'
+import { initialState } from '../../lib/training/checkpoint'
 import { accumulateGradients } from '../../lib/training/gradients/accumulateGradients'
 import { Gradients } from '../../lib/training/gradients/gradients'
 import { supervisedLoss } from '../../lib/training/grpoLoss'
@@ -138,16 +139,7 @@ export async function grpoSteps(work: GrpoWork): Promise<(variant: GrpoVariant) 
     credit: await resolveStrategy(strategy),
     rhythm: rhythmOptions(),
     reference: null,
-    state: {
-      step: 0,
-      phase: 'grpo',
-      phaseStep: 0,
-      updates: 0,
-      heads: null,
-      nonFiniteUpdates: 0,
-      tokens: 0,
-      best: null,
-    },
+    state: initialState({ supervised: null }),
     stop: new StopRequest(join(temporary, 'stop')),
   })
   const runs = {

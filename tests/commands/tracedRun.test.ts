@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { before } from 'node:test'
@@ -8,17 +7,14 @@ import { makeControlSet } from '../../lib/traces/controlSet'
 import { openTraceSet } from '../../lib/traces/openTraceSet'
 import { runCheckpoint } from '../../lib/training/runCheckpoint'
 import { train } from '../../lib/training/train'
+import { commandLine } from '../support/commandLine'
 import { temporaryFolder } from '../support/temporaryFolder'
 import { TASK, tinyConfig } from '../training/tinyRun'
 
-const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
 const folder = temporaryFolder()
 const at = (...names: string[]) => join(folder, ...names)
 
-function rhythm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', cwd: folder })
-  return { status, stdout, stderr }
-}
+const rhythm = commandLine(folder)
 
 before(async () => {
   copyFileSync(TASK, at('task.cjs'))

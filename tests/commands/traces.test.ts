@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { before } from 'node:test'
+import { CLI, commandLine } from '../support/commandLine'
 import { temporaryFolder } from '../support/temporaryFolder'
 import { saveTinyModel } from '../support/tinyStoredModel'
 
-const CLI = join(__dirname, '..', '..', 'lib', 'dist', 'cli.js')
 const folder = temporaryFolder()
 const at = (...names: string[]) => join(folder, ...names)
 
-function rhythm(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', cwd: folder })
-  return { status, stdout, stderr }
-}
+const rhythm = commandLine(folder)
 
 before(() => saveTinyModel(at('model')))
 

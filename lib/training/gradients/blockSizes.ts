@@ -24,7 +24,7 @@ const CPU: BlockSizes = {
 }
 
 /** An op has enough to do for the 10 µs that it takes to start: 256 MB of attention or logits. Reasoned, not measured. */
-const GPU: BlockSizes = {
+export const GPU_BLOCK_SIZES: BlockSizes = {
   groupTokens: 8192,
   attentionNumbers: 2 ** 26,
   queryRows: 1024,
@@ -34,7 +34,7 @@ const GPU: BlockSizes = {
 
 /** What suits the device at hand, with changes. */
 export const blockSizes = (changes: Partial<BlockSizes> = {}): BlockSizes => ({
-  ...(deviceReport().device === 'GPU' ? GPU : CPU),
+  ...(deviceReport().device === 'GPU' ? GPU_BLOCK_SIZES : CPU),
   ...changes,
 })
 

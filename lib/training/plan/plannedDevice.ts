@@ -1,4 +1,4 @@
-import { type BlockSizes, blockSizes } from '../gradients/blockSizes'
+import { type BlockSizes, blockSizes, GPU_BLOCK_SIZES } from '../gradients/blockSizes'
 import { deviceBytes, memoryIsReturned, usableGpuBytes } from './memoryShortage'
 
 /** What a run is planned for. */
@@ -19,19 +19,10 @@ export const deviceAtHand = (): PlannedDevice => ({
   atHand: true,
 })
 
-/** As `blockSizes` on a GPU. */
-const GPU_SIZES: BlockSizes = {
-  groupTokens: 8192,
-  attentionNumbers: 2 ** 26,
-  queryRows: 1024,
-  logitNumbers: 2 ** 26,
-  keptLogitNumbers: 2 ** 28,
-}
-
 /** A GPU with so many bytes, which need not be here. */
 export const gpuWith = (bytes: number): PlannedDevice => ({
   availableBytes: usableGpuBytes(bytes),
   memoryIsReturned: true,
-  sizes: blockSizes(GPU_SIZES),
+  sizes: GPU_BLOCK_SIZES,
   atHand: false,
 })

@@ -3,7 +3,8 @@ import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { Decoder } from '../../model/decoder'
 import { addProducts } from '../../model/layerProducts'
-import { type DecoderWeights, disposeWeights, type LayerWeights } from '../../model/weights'
+import { untrainedWeights } from '../../model/untrainedWeights'
+import { disposeWeights } from '../../model/weights'
 import { randomStream } from '../../random/randomStream'
 
 /**
@@ -22,7 +23,6 @@ const BLOCK = 64
 export const MOST_VOCABULARY = 16384
 
 export function probeDecoder(model: ModelConfig, layers: number, precision: Precision = 'float32'): ProbeDecoder {
-  const { hiddenSize: D, intermediateSize: F, numAttentionHeads: H, numKeyValueHeads: K, headDim } = model
   const vocabSize = Math.min(model.vocabSize, MOST_VOCABULARY)
   const config = { ...model, numHiddenLayers: layers, vocabSize }
   const stream = randomStream(0)
@@ -35,25 +35,7 @@ export function probeDecoder(model: ModelConfig, layers: number, precision: Prec
       const repeated = tf.tile(block, [Math.ceil(rows / BLOCK), Math.ceil(columns / BLOCK)])
       return tf.slice(repeated, [0, 0], [rows, columns])
     })
-  const layer = (): LayerWeights => ({
-    inputNorm: tf.ones([D]),
-    queryKeyValue: matrix((H + 2 * K) * headDim, D),
-    queryKeyValueBias: model.qkvBias ? tf.zeros([(H + 2 * K) * headDim]) : null,
-    queryKeyNorm: model.queryKeyNorm ? tf.ones([H + K, headDim]) : null,
-    output: matrix(D, H * headDim),
-    outputBias: model.outputBias ? tf.zeros([D]) : null,
-    postAttentionNorm: tf.ones([D]),
-    gate: matrix(F, D),
-    up: matrix(F, D),
-    down: matrix(D, F),
-  })
-  const embedding = matrix(vocabSize, D)
-  const weights: DecoderWeights = {
-    embedding,
-    layers: Array.from({ length: layers }, layer),
-    finalNorm: tf.ones([D]),
-    head: model.tieWordEmbeddings ? embedding : matrix(vocabSize, D),
-  }
+  const weights = untrainedWeights(config, matrix)
   if (precision === 'bf16') addProducts(weights)
   return {
     config,
