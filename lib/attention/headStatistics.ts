@@ -1,4 +1,5 @@
-import { batchMatMul, diagonals, matMul, multiply, reshape, slice, sumOver } from '../engine/ops'
+import { subtract } from '../engine/gradientOps'
+import { add, batchMatMul, diagonals, matMul, multiply, pad, reshape, slice, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import type { AttentionBlock, AttentionObserver, ForwardShape } from '../model/observer'
 import type { HeadSeries, Horizon } from '../rhythm/headSeries'
@@ -12,6 +13,8 @@ export interface HeadStatisticsOptions {
   windows?: readonly number[]
   /** FAI horizons in tokens (Eq. 10). Default [0, null] and [10, 100]. */
   horizons?: readonly Horizon[]
+  /** Keep every token's look-back distance. Default true; false keeps their means over the response (spans) alone. */
+  lookback?: boolean
   /** Keep inbound attention, which receiver heads are chosen by. Default true; false saves a pass over the attention. */
   inbound?: boolean
   /** Leave key position 0 (the attention sink) out and renormalise rows. Default false. */
@@ -20,12 +23,14 @@ export interface HeadStatisticsOptions {
   sentenceStarts?: readonly (readonly number[])[]
 }
 
-/** Sums of one sequence, while they grow; `[observed layers * heads, R]` unless said otherwise. */
+/** Series of one sequence, while they grow; `[observed layers * heads, R]` unless said otherwise. */
 interface Sums {
   prompt: number
   response: number
-  lookback: Float64Array
-  waad: Float64Array[]
+  /** Sum of the look-back distances so far, `[observed layers * heads]`; used where they are not kept. */
+  span: Float64Array
+  lookback: Float32Array
+  waad: Float32Array[]
   fai: Float64Array[]
   inbound: Float64Array
   /** `[observed layers * heads, S, S]` */
@@ -92,12 +97,14 @@ export class HeadStatistics implements AttentionObserver {
       }
       const response = length - prompt
       const perToken = () => new Float64Array(series * response)
+      const once = () => new Float32Array(series * response)
       const sentences = sentenceStarts?.[b]?.length
       return {
         prompt,
         response,
-        lookback: perToken(),
-        waad: this.windows.map(perToken),
+        span: new Float64Array(series),
+        lookback: this.options.lookback === false ? new Float32Array(0) : once(),
+        waad: this.windows.map(once),
         fai: this.horizons.map(perToken),
         inbound: this.options.inbound === false ? new Float64Array(0) : perToken(),
         sentences: sentences === undefined ? null : new Float64Array(series * sentences * sentences),
@@ -119,20 +126,30 @@ export class HeadStatistics implements AttentionObserver {
 
     // Rows outside a response add nothing to any sum over rows; what they give per row is not read.
     const rowWeights = this.rowWeights(start, rows)
-    this.addRows(attention, start, first)
+    const firstKey = Math.min(...this.sums.map(({ prompt }) => prompt))
     const open: [low: number, target: (sums: Sums) => Float64Array][] = []
     for (const [i, [low, high]] of this.horizons.entries()) {
       const target = (s: Sums) => s.fai[i]!
-      if (high === null) open.push([low, target])
-      else this.addWithin(attention, rowWeights, start, first, low, high, target)
+      // An upper bound beyond all distances of this block is none.
+      if (high === null || start + rows - 1 - firstKey <= high) open.push([low, target])
+      else this.addWithin(attention, rowWeights, start, first, firstKey, low, high, target)
     }
     if (this.options.inbound !== false) open.push([1, (s) => s.inbound])
+    // Short distances, one diagonal each: those that a window weighs or some horizon leaves out.
+    const windowed = Math.min(Math.max(0, ...this.windows), keys)
+    const leftOut = Math.min(Math.max(0, ...open.map(([low]) => low)), keys)
+    const near = Math.max(1, windowed, leftOut)
+    const nearest = diagonals(attention, start, near)
+    this.addRows(attention, nearest, rowWeights, start, first)
     if (open.length === 0) return
     const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
-    // Distances that some horizon leaves out, one by one.
-    const near = Math.min(Math.max(1, ...open.map(([low]) => low)), keys)
-    const nearest = diagonals(attention, start, near).dataSync() as Float32Array
-    for (const [low, target] of open) this.addFromDistance(total, nearest, near, start, first, low, target)
+    for (const [, target] of open) this.addToKeys(total, first, target)
+    if (leftOut === 0) return
+    const lows = open.map(([low]) => Math.min(low, leftOut))
+    const some = leftOut === near ? nearest : slice(nearest, [0, 0, 0], [batch * heads, leftOut, rows])
+    const tooNear = this.toNearKeys(multiply(some, rowWeights), lows).dataSync() as Float32Array
+    for (const [i, [, target]] of open.entries())
+      this.addToKeys(tooNear, first, target, { offset: start - leftOut, part: i, parts: open.length, sign: -1 })
   }
 
   end(): void {
@@ -147,17 +164,18 @@ export class HeadStatistics implements AttentionObserver {
       const { prompt, response } = sums
       const mean = (received: Float64Array, [low, high]: Horizon) => {
         const means = new Float32Array(received.length)
-        for (let i = 0; i < means.length; i++) {
-          const from = (i % response) + low
-          const to = high === null ? response - 1 : Math.min(response - 1, (i % response) + high)
-          if (to >= from) means[i] = received[i]! / (to - from + 1)
+        for (let token = 0; token < response; token++) {
+          const to = high === null ? response - 1 : Math.min(response - 1, token + high)
+          const count = to - token - low + 1
+          if (count > 0) for (let i = token; i < means.length; i += response) means[i] = received[i]! / count
         }
         return means
       }
       const span = new Float32Array(series)
       for (let i = 0; i < series; i++) {
-        let sum = 0
-        for (let at = i * response; at < (i + 1) * response; at++) sum += sums.lookback[at]!
+        let sum = sums.span[i]!
+        if (this.options.lookback !== false)
+          for (let at = i * response; at < (i + 1) * response; at++) sum += sums.lookback[at]!
         span[i] = sum / response
       }
       const starts = this.options.sentenceStarts?.[b]
@@ -167,8 +185,8 @@ export class HeadStatistics implements AttentionObserver {
         promptLength: prompt,
         responseLength: response,
         span,
-        lookback: new Float32Array(sums.lookback),
-        waad: this.windows.map((window, i) => ({ window, values: new Float32Array(sums.waad[i]!) })),
+        lookback: sums.lookback,
+        waad: this.windows.map((window, i) => ({ window, values: sums.waad[i]! })),
         fai: this.horizons.map((horizon, i) => ({ horizon, values: mean(sums.fai[i]!, horizon) })),
         inbound: mean(sums.inbound, [1, null]),
         ...(starts && sums.sentences
@@ -183,10 +201,11 @@ export class HeadStatistics implements AttentionObserver {
   private rowWeights(start: number, rows: number): tf.Tensor {
     return this.constant(`rows ${start} ${rows}`, () => {
       const weights = new Float32Array(this.sums.length * this.heads * rows)
-      for (let i = 0; i < weights.length; i++) {
-        const { prompt, response } = this.sums[Math.floor(i / (this.heads * rows))]!
-        const position = start + (i % rows)
-        weights[i] = position >= prompt && position < prompt + response ? 1 : 0
+      for (let i = 0; i < this.sums.length * this.heads; i++) {
+        const { prompt, response } = this.sums[Math.floor(i / this.heads)]!
+        const from = Math.min(rows, Math.max(0, prompt - start))
+        const to = Math.min(rows, Math.max(0, prompt + response - start))
+        if (from < to) weights.fill(1, i * rows + from, i * rows + to)
       }
       return tf.tensor3d(weights, [this.sums.length * this.heads, 1, rows])
     })
@@ -197,91 +216,100 @@ export class HeadStatistics implements AttentionObserver {
    * positions would lose precision on a GPU; and `sum_s A[t,s] · min(t - s, W)`, which is W times the row's sum (1, or 0 where
    * leaving out the sink left nothing) less what the nearest W keys fall short of W.
    */
-  private addRows(attention: tf.Tensor, start: number, first: number): void {
+  private addRows(attention: tf.Tensor, nearest: tf.Tensor, rowWeights: tf.Tensor, start: number, first: number): void {
     const [series, rows, keys] = attention.shape as [number, number, number]
-    const byRow = reshape(attention, [series * rows, keys])
-    const timesColumn = (name: string, value: (s: number) => number) =>
-      matMul(
-        byRow,
-        this.constant(`${name} ${start} ${keys}`, () =>
-          tf.tensor2d(
-            Float32Array.from({ length: keys }, (_, s) => value(s)),
-            [keys, 1],
-          ),
+    const timesKeys = (name: string, value: (s: number) => number) => {
+      const column = this.constant(`${name} ${start} ${keys}`, () =>
+        tf.tensor2d(
+          Float32Array.from({ length: keys }, (_, s) => value(s)),
+          [keys, 1],
         ),
-      ).dataSync() as Float32Array
-    const distances = timesColumn('distances', (s) => start - s)
-    const rowSums = this.options.excludeSink ? timesColumn('ones', () => 1) : null
-    const shortfalls = this.shortfalls(attention, start)
-    for (let i = 0; i < series; i++) {
-      const { lookback, waad, prompt, response } = this.sums[Math.floor(i / this.heads)]!
-      const base = (first + (i % this.heads)) * response + start - prompt
-      const from = Math.max(0, prompt - start)
-      const to = Math.min(rows, prompt + response - start)
-      const rowSum = (row: number) => (rowSums === null ? 1 : rowSums[i * rows + row]!)
-      for (let row = from; row < to; row++) lookback[base + row] = distances[i * rows + row]! + row * rowSum(row)
-      for (const [index, window] of this.windows.entries()) {
-        const into = waad[index]!
-        const at = (i * this.windows.length + index) * rows
-        for (let row = from; row < to; row++) into[base + row] = window * rowSum(row) - shortfalls[at + row]!
-      }
+      )
+      return reshape(matMul(reshape(attention, [series * rows, keys]), column), [series, 1, rows])
     }
-  }
-
-  /** `sum over s of A[t,s] · max(0, W - (t - s))` of each window, `[series, windows, rows]`. */
-  private shortfalls(attention: tf.Tensor, start: number): Float32Array {
-    const rows = attention.shape[1]!
-    if (this.windows.length === 0) return new Float32Array(0)
-    const near = Math.min(Math.max(...this.windows), start + rows)
-    const weights = this.constant(`windows ${near}`, () =>
+    const rowSums = this.options.excludeSink ? timesKeys('ones', () => 1) : null
+    const times = (values: tf.Tensor) => (rowSums === null ? values : multiply(values, rowSums))
+    const rowNumbers = this.constant(`numbers ${rows}`, () => tf.range(0, rows))
+    const distances = add(
+      timesKeys('distances', (s) => start - s),
+      times(rowNumbers),
+    )
+    if (this.options.lookback === false) {
+      const sums = batchMatMul(rowWeights, distances, true).dataSync()
+      for (let i = 0; i < series; i++) {
+        const { span } = this.sums[Math.floor(i / this.heads)]!
+        span[first + (i % this.heads)]! += sums[i]!
+      }
+    } else this.setRows(distances, start, first, (sums) => [sums.lookback])
+    if (this.windows.length === 0) return
+    const near = nearest.shape[1]!
+    const shortOf = this.constant(`windows ${near}`, () =>
       tf.tensor3d(
         this.windows.flatMap((window) => Array.from({ length: near }, (_, distance) => Math.max(0, window - distance))),
         [1, this.windows.length, near],
       ),
     )
-    return batchMatMul(weights, diagonals(attention, start, near)).dataSync() as Float32Array
+    const windows = this.constant('windows', () => tf.tensor3d([...this.windows], [1, this.windows.length, 1]))
+    const waad = subtract(times(windows), batchMatMul(shortOf, nearest))
+    this.setRows(waad, start, first, (sums) => sums.waad)
   }
 
-  /** Adds what each key receives from this block's rows t with `t - s >= low`: all that it receives, less the nearest rows'. */
-  private addFromDistance(
-    total: Float32Array,
-    nearest: Float32Array,
-    near: number,
-    start: number,
-    first: number,
-    low: number,
-    target: (sums: Sums) => Float64Array,
-  ): void {
-    const series = this.sums.length * this.heads
-    const keys = total.length / series
-    const rows = keys - start
-    this.addToKeys(total, series, keys, first, target)
+  /** Writes `values [series, parts, rows]` of the response's rows to as many series of each sequence. */
+  private setRows(values: tf.Tensor, start: number, first: number, targets: (sums: Sums) => Float32Array[]): void {
+    const [series, parts, rows] = values.shape as [number, number, number]
+    const read = values.dataSync() as Float32Array
     for (let i = 0; i < series; i++) {
       const sums = this.sums[Math.floor(i / this.heads)]!
-      const { prompt, response } = sums
-      const into = target(sums)
-      const base = (first + (i % this.heads)) * response - prompt + start
-      for (let distance = 0; distance < Math.min(low, near); distance++) {
-        const at = (i * near + distance) * rows
-        const from = Math.max(0, prompt - start + distance)
-        const to = Math.min(rows, prompt + response - start)
-        for (let row = from; row < to; row++) into[base + row - distance]! -= nearest[at + row]!
+      const from = Math.max(0, sums.prompt - start)
+      const to = Math.min(rows, sums.prompt + sums.response - start)
+      if (from >= to) continue
+      const base = (first + (i % this.heads)) * sums.response + start - sums.prompt
+      for (const [part, into] of targets(sums).entries()) {
+        const at = (i * parts + part) * rows
+        into.set(read.subarray(at + from, at + to), base + from)
       }
     }
   }
 
-  /** Adds what each key receives from this block's rows t with `s + low <= t <= s + high`. */
+  /**
+   * What keys receive from rows fewer than `low` tokens later, for each of `lows`: `[series, lows, distances + rows + 1]`; column 0
+   * is the key `distances` before the block's first row. From `nearest [series, distances, rows]`, whose row d has to go d columns
+   * to the left for its columns to be keys: read with lines one number longer than they were written with, each does.
+   */
+  private toNearKeys(nearest: tf.Tensor, lows: readonly number[]): tf.Tensor {
+    const [series, distances, rows] = nearest.shape as [number, number, number]
+    const width = distances + rows
+    const wider = pad(nearest, [
+      [0, 0],
+      [0, 0],
+      [distances, 0],
+    ])
+    const lines = pad(reshape(wider, [series, distances * width]), [
+      [0, 0],
+      [0, distances],
+    ])
+    const weights = this.constant(`nearer than ${lows}`, () =>
+      tf.tensor3d(
+        lows.flatMap((low) => Array.from({ length: distances }, (_, distance) => (distance < low ? 1 : 0))),
+        [1, lows.length, distances],
+      ),
+    )
+    return batchMatMul(weights, reshape(lines, [series, distances, width + 1]))
+  }
+
+  /** Adds what each key from `firstKey` on receives from this block's rows t with `s + low <= t <= s + high`. */
   private addWithin(
     attention: tf.Tensor,
     rowWeights: tf.Tensor,
     start: number,
     first: number,
+    firstKey: number,
     low: number,
     high: number,
     target: (sums: Sums) => Float64Array,
   ): void {
-    const [series, rows, keys] = attention.shape as [number, number, number]
-    const from = Math.max(0, start - high)
+    const [, rows, keys] = attention.shape as [number, number, number]
+    const from = Math.max(firstKey, start - high)
     const to = keys - low
     if (to <= from) return
     const within = this.constant(`horizon ${low} ${high} ${rows} ${start - from} ${to - from}`, () =>
@@ -291,25 +319,26 @@ export class HeadStatistics implements AttentionObserver {
       }),
     )
     const some = batchMatMul(rowWeights, multiply(columns(attention, from, to), within)).dataSync() as Float32Array
-    this.addToKeys(some, series, to - from, first, target, from)
+    this.addToKeys(some, first, target, { offset: from })
   }
 
-  /** Adds the columns of `sums [series, width]` to the response positions among them; column 0 is position `offset`. */
+  /** Adds one of the `parts` of `sums [series, parts, width]`, times `sign`, to the response positions; its column 0 is position `offset`. */
   private addToKeys(
     sums: Float32Array,
-    series: number,
-    width: number,
     first: number,
     target: (sums: Sums) => Float64Array,
-    offset = 0,
+    { offset = 0, part = 0, parts = 1, sign = 1 } = {},
   ): void {
+    const series = this.sums.length * this.heads
+    const width = sums.length / series / parts
     for (let i = 0; i < series; i++) {
       const sequence = this.sums[Math.floor(i / this.heads)]!
       const into = target(sequence)
       const base = (first + (i % this.heads)) * sequence.response - sequence.prompt + offset
+      const at = (i * parts + part) * width
       const begin = Math.max(0, sequence.prompt - offset)
       const finish = Math.min(width, sequence.prompt + sequence.response - offset)
-      for (let column = begin; column < finish; column++) into[base + column]! += sums[i * width + column]!
+      for (let column = begin; column < finish; column++) into[base + column]! += sign * sums[at + column]!
     }
   }
 

@@ -21,11 +21,8 @@ export interface Coupling {
  */
 export function couple(rhythm: ResponseRhythm, options: CreditOptions): Coupling {
   const anchors = topShare(rhythm.fai, options.topShare, { valid: rhythm.faiValid, end: options.end })
-  const waadLimit = threshold(Array.from(rhythm.waad), options.waadThreshold)
-  const deltaLimit = threshold(
-    Array.from(rhythm.delta).filter((d): d is number => d !== null),
-    options.deltaThreshold,
-  )
+  const waadLimit = threshold(rhythm.waad, options.waadThreshold)
+  const deltaLimit = threshold(rhythm.delta, options.deltaThreshold)
   const dominated: number[] = []
   const introducedBy: number[] = []
   for (const anchor of anchors) {
@@ -46,12 +43,15 @@ export function couple(rhythm: ResponseRhythm, options: CreditOptions): Coupling
   return { anchors, dominated, introducers, introducedBy }
 }
 
-/** The quantile by linear interpolation; NaN of no values, which no comparison passes. */
-function threshold(values: number[], given: Threshold): number {
+/** The quantile of those that are not null, by linear interpolation; NaN of none, which no comparison passes. */
+function threshold(values: ArrayLike<number | null>, given: Threshold): number {
   if ('value' in given) return given.value
-  if (values.length === 0) return Number.NaN
-  const sorted = values.sort((a, b) => a - b)
-  const position = given.quantile * (sorted.length - 1)
+  const sorted = new Float64Array(values.length)
+  let count = 0
+  for (let t = 0; t < values.length; t++) if (values[t] !== null) sorted[count++] = values[t]!
+  if (count === 0) return Number.NaN
+  sorted.subarray(0, count).sort()
+  const position = given.quantile * (count - 1)
   const low = sorted[Math.floor(position)]!
   const high = sorted[Math.ceil(position)]!
   return low + (high - low) * (position - Math.floor(position))

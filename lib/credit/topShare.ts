@@ -12,17 +12,27 @@ export function topShare(
   options: { valid?: readonly boolean[]; end?: 'top' | 'bottom' } = {},
 ): number[] {
   const { valid, end = 'top' } = options
-  const tokens: { index: number; value: number }[] = []
+  // Plain loops over numbers: training asks this of every response of every step.
+  const sign = end === 'top' ? 1 : -1
+  const scores = new Float64Array(values.length)
+  let count = 0
   for (let index = 0; index < values.length; index++) {
     const value = values[index]!
+    scores[index] = Number.NaN
     if (value === null || valid?.[index] === false) continue
     if (Number.isNaN(value)) throw new InvalidArgument(`value of token ${index} is NaN: mark undefined tokens invalid`)
-    tokens.push({ index, value })
+    scores[index] = sign * value
+    count++
   }
-  // Stable sort over ascending positions: ties stay with the earlier token.
-  tokens.sort(end === 'top' ? (a, b) => b.value - a.value : (a, b) => a.value - b.value)
+  const chosen = shareCount(share, count)
+  if (chosen === 0) return []
+  // The sort puts NaN, the undefined tokens, last.
+  const cut = scores.slice().sort()[count - chosen]!
+  let atCut = chosen
+  for (const score of scores) if (score > cut) atCut--
+  // Those at the cut itself, the earlier first, fill what those above it leave.
+  const tokens: number[] = []
+  for (let index = 0; index < scores.length; index++)
+    if (scores[index]! > cut || (scores[index] === cut && atCut-- > 0)) tokens.push(index)
   return tokens
-    .slice(0, shareCount(share, tokens.length))
-    .map((token) => token.index)
-    .sort((a, b) => a - b)
 }

@@ -66,6 +66,10 @@ export const reshape = (a: Tensor, shape: readonly number[]): Tensor =>
 export const slice = (a: Tensor, begin: readonly number[], size: readonly number[]): Tensor =>
   execute('Slice', [a, constant(begin, 'int32'), constant(size, 'int32')])
 
+/** Zeros around `a`: so many before and after the numbers of each axis. */
+export const pad = (a: Tensor, around: readonly (readonly [before: number, after: number])[]): Tensor =>
+  execute('PadV2', [a, constant(around.flat(), 'int32', [around.length, 2]), scalar(0)])
+
 /**
  * Diagonals of the last two axes: of `a [..., rows, columns]` the numbers `a[..., r, last - d + r]` for d from 0 to `count` - 1, as
  * `[..., count, rows]`, with zeros where the column would be below 0. Every row needs a column `last + r`.

@@ -20,8 +20,12 @@ export function randomStream(seed: number, ...keys: number[]): RandomStream {
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
     throw new RangeError(`invalid seed ${seed}: expected a whole number from 0 to ${2 ** 32 - 1}`)
   }
-  const generator = mersenne(keys.reduce((state, key) => mix((mix(state) + key) | 0), seed | 0))
-  const below = (n: number) => unsafeUniformIntDistribution(0, n - 1, generator)
+  // Made when first asked: a generator's state takes longer to fill than most strategies of credit take, which draw nothing.
+  let generator: ReturnType<typeof mersenne> | undefined
+  const below = (n: number) => {
+    generator ??= mersenne(keys.reduce((state, key) => mix((mix(state) + key) | 0), seed | 0))
+    return unsafeUniformIntDistribution(0, n - 1, generator)
+  }
   const uniform = () => (below(2 ** 27) * 2 ** 26 + below(2 ** 26)) / 2 ** 53
   return {
     below,

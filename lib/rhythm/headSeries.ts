@@ -20,7 +20,7 @@ export interface HeadSeries<Values extends Float32Array | Float64Array = Float32
   responseLength: number
   /** Mean look-back distance over the response in tokens (Eq. 7), `[layers.length * heads]`. */
   span: Values
-  /** Look-back distance of each response token, `[layers.length * heads, R]`. */
+  /** Look-back distance of each response token, `[layers.length * heads, R]`; empty if not asked for. */
   lookback: Values
   /** One entry for each window W: `sum_s A[t,s] * min(t - s, W)` (Eq. 9), `[layers.length * heads, R]`. */
   waad: { window: number; values: Values }[]

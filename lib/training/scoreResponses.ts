@@ -58,6 +58,7 @@ export async function scoreResponses(
         windows: [rhythm.rl.window],
         horizons: [rhythm.rl.horizon],
         excludeSink: rhythm.excludeSink,
+        lookback: false,
         inbound: false,
       })
     const scope = new Scope()

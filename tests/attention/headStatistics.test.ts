@@ -154,6 +154,16 @@ test('without inbound attention the rest is the same, and receiver heads are ref
   assert.throws(() => tokenKurtosis(part!), /no inbound attention: ask the forward pass for it/)
 })
 
+test('without look-back distances of tokens the spans of the heads and the rest are the same', async () => {
+  for (const excludeSink of [false, true])
+    for (const queryRows of [7, 100]) {
+      const [full] = await statistics([ids], [promptLength], { excludeSink }, queryRows)
+      const [part] = await statistics([ids], [promptLength], { excludeSink, lookback: false }, queryRows)
+      assert.equal(part!.lookback.length, 0)
+      assertSame({ ...part!, lookback: full!.lookback }, full!, `${queryRows} query rows`)
+    }
+})
+
 test('observing changes no state by a bit', async () => {
   const plain = await forward(model, [ids])
   const observed = await forward(model, [ids], { observers: [new HeadStatistics({ promptLengths: [promptLength] })] })
