@@ -140,14 +140,19 @@ export class HeadStatistics implements AttentionObserver {
     const leftOut = Math.min(Math.max(0, ...open.map(([low]) => low)), keys)
     const near = Math.max(1, windowed, leftOut)
     const nearest = diagonals(attention, start, near)
-    this.addRows(attention, nearest, rowWeights, start, first)
-    if (open.length === 0) return
+    const rowSums = this.options.excludeSink ? this.timesKeys(attention, start, 'ones', () => 1) : null
+    this.addRows(attention, nearest, rowSums, start, first)
+    const spansOnly = this.options.lookback === false
+    if (open.length === 0 && !spansOnly) return
     const total = batchMatMul(rowWeights, attention).dataSync() as Float32Array
+    if (spansOnly) this.addSpans(total, rowSums, rows, start, first)
     for (const [, target] of open) this.addToKeys(total, first, target)
     if (leftOut === 0) return
     const lows = open.map(([low]) => Math.min(low, leftOut))
     const some = leftOut === near ? nearest : slice(nearest, [0, 0, 0], [batch * heads, leftOut, rows])
-    const tooNear = this.toNearKeys(multiply(some, rowWeights), lows).dataSync() as Float32Array
+    // Rows of a prompt give nothing to keys of the response; those after its end do.
+    const padded = this.sums.some(({ prompt, response }) => start + rows > prompt + response)
+    const tooNear = this.toNearKeys(padded ? multiply(some, rowWeights) : some, lows).dataSync() as Float32Array
     for (const [i, [, target]] of open.entries())
       this.addToKeys(tooNear, first, target, { offset: start - leftOut, part: i, parts: open.length, sign: -1 })
   }
@@ -211,36 +216,37 @@ export class HeadStatistics implements AttentionObserver {
     })
   }
 
+  /** `sum_s A[t,s] · value(s)`, `[series, 1, rows]`. */
+  private timesKeys(attention: tf.Tensor, start: number, name: string, value: (s: number) => number): tf.Tensor {
+    const [series, rows, keys] = attention.shape as [number, number, number]
+    const column = this.constant(`${name} ${start} ${keys}`, () =>
+      tf.tensor2d(
+        Float32Array.from({ length: keys }, (_, s) => value(s)),
+        [keys, 1],
+      ),
+    )
+    return reshape(matMul(reshape(attention, [series * rows, keys]), column), [series, 1, rows])
+  }
+
   /**
    * What each row gives: its look-back distance `sum_s A[t,s] · (t - s)`, with distances from the block's start, for absolute
    * positions would lose precision on a GPU; and `sum_s A[t,s] · min(t - s, W)`, which is W times the row's sum (1, or 0 where
    * leaving out the sink left nothing) less what the nearest W keys fall short of W.
    */
-  private addRows(attention: tf.Tensor, nearest: tf.Tensor, rowWeights: tf.Tensor, start: number, first: number): void {
-    const [series, rows, keys] = attention.shape as [number, number, number]
-    const timesKeys = (name: string, value: (s: number) => number) => {
-      const column = this.constant(`${name} ${start} ${keys}`, () =>
-        tf.tensor2d(
-          Float32Array.from({ length: keys }, (_, s) => value(s)),
-          [keys, 1],
-        ),
-      )
-      return reshape(matMul(reshape(attention, [series * rows, keys]), column), [series, 1, rows])
+  private addRows(
+    attention: tf.Tensor,
+    nearest: tf.Tensor,
+    rowSums: tf.Tensor | null,
+    start: number,
+    first: number,
+  ): void {
+    const rows = attention.shape[1]!
+    const timesRowSums = (values: tf.Tensor) => (rowSums === null ? values : multiply(values, rowSums))
+    if (this.options.lookback !== false) {
+      const rowNumbers = this.constant(`numbers ${rows}`, () => tf.range(0, rows))
+      const fromStart = this.timesKeys(attention, start, 'distances', (s) => start - s)
+      this.setRows(add(fromStart, timesRowSums(rowNumbers)), start, first, (sums) => [sums.lookback])
     }
-    const rowSums = this.options.excludeSink ? timesKeys('ones', () => 1) : null
-    const times = (values: tf.Tensor) => (rowSums === null ? values : multiply(values, rowSums))
-    const rowNumbers = this.constant(`numbers ${rows}`, () => tf.range(0, rows))
-    const distances = add(
-      timesKeys('distances', (s) => start - s),
-      times(rowNumbers),
-    )
-    if (this.options.lookback === false) {
-      const sums = batchMatMul(rowWeights, distances, true).dataSync()
-      for (let i = 0; i < series; i++) {
-        const { span } = this.sums[Math.floor(i / this.heads)]!
-        span[first + (i % this.heads)]! += sums[i]!
-      }
-    } else this.setRows(distances, start, first, (sums) => [sums.lookback])
     if (this.windows.length === 0) return
     const near = nearest.shape[1]!
     const shortOf = this.constant(`windows ${near}`, () =>
@@ -250,8 +256,27 @@ export class HeadStatistics implements AttentionObserver {
       ),
     )
     const windows = this.constant('windows', () => tf.tensor3d([...this.windows], [1, this.windows.length, 1]))
-    const waad = subtract(times(windows), batchMatMul(shortOf, nearest))
+    const waad = subtract(timesRowSums(windows), batchMatMul(shortOf, nearest))
     this.setRows(waad, start, first, (sums) => sums.waad)
+  }
+
+  /**
+   * Adds the look-back distances of this block's rows of responses: what rows are away from the block's start, less what the keys
+   * are, weighted by `total [series, keys]`, all that they receive. A pass over the attention less than with a distance for each row.
+   */
+  private addSpans(total: Float32Array, rowSums: tf.Tensor | null, rows: number, start: number, first: number): void {
+    const sumOfRow = rowSums === null ? null : (rowSums.dataSync() as Float32Array)
+    const series = this.sums.length * this.heads
+    const keys = total.length / series
+    for (let i = 0; i < series; i++) {
+      const { span, prompt, response } = this.sums[Math.floor(i / this.heads)]!
+      const to = Math.min(rows, prompt + response - start)
+      let sum = 0
+      for (let row = Math.max(0, prompt - start); row < to; row++)
+        sum += row * (sumOfRow === null ? 1 : sumOfRow[i * rows + row]!)
+      for (let key = 0; key < keys; key++) sum -= (key - start) * total[i * keys + key]!
+      span[first + (i % this.heads)]! += sum
+    }
   }
 
   /** Writes `values [series, parts, rows]` of the response's rows to as many series of each sequence. */
