@@ -264,10 +264,7 @@ function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Te
 function gateAndUp(x: tf.Tensor, matrix: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const both = linear(x, { matrix, adapter: null })
   const [rows, width] = [x.shape[0]!, both.shape[1]! / 2]
-  if (rows > 1) return [slice(both, [0, 0], [rows, width]), slice(both, [0, width], [rows, width])]
-  // Whole rows need no copy.
-  const halves = reshape(both, [2, width])
-  return [slice(halves, [0, 0], [1, width]), slice(halves, [1, 0], [1, width])]
+  return [slice(both, [0, 0], [rows, width]), slice(both, [0, width], [rows, width])]
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {

@@ -33,6 +33,8 @@ const MANY_OUTPUTS = 8192
 
 /** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). Call it within a `tidy`. */
 export function linear(x: tf.Tensor, factor: Factor, bias: tf.Tensor | null = null, shape?: number[]): tf.Tensor {
+  // A column has the numbers of a row in the same order.
+  if (shape && !bias && x.shape[0] === 1 && !isNarrow(factor)) return reshape(matMul(factor, x, true), shape)
   const product = isNarrow(factor) ? narrow(x, factor) : exact(x, factor)
   const sum = bias ? add(product, bias) : product
   return shape ? reshape(sum, shape) : sum
