@@ -145,6 +145,11 @@ test('a GPU counts when its driver can run CUDA 12', () => {
   const old = findGpu(machine(present, { 'nvidia-smi': 'Tesla K80, 470.82.01' }))
   assert.deepEqual(old.gpus, [])
   assert.match(old.note ?? '', /driver 470\.82\.01 is too old/)
+  const doubtful = findGpu(machine(present, { 'nvidia-smi': 'NVIDIA H100, 550.54.15, 9.0' }))
+  assert.deepEqual(doubtful.gpus, ['NVIDIA H100, driver 550.54.15'])
+  assert.match(doubtful.note ?? '', /NVIDIA H100: .*driver 555 or later.* it has 550\.54\.15/)
+  for (const fits of ['NVIDIA H100, 555.42.02, 9.0', 'NVIDIA L4, 550.54.15, 8.9'])
+    assert.equal(findGpu(machine(present, { 'nvidia-smi': fits })).note, undefined)
 })
 
 /** A step that writes its input into `made-NAME`, and what it did into the list. */

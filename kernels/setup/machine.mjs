@@ -132,10 +132,13 @@ export function npmProblem(machine) {
   )
 }
 
-/** The GPUs that CUDA 12 can use: `{ gpus: ['NVIDIA H100, driver 550.54'] }`, empty without any, with a `note` if one is not usable. */
+/** The GPUs that CUDA 12 can use: `{ gpus: ['NVIDIA H100, driver 550.54'] }`, empty without any, with a `note` if one is not usable or may not be. */
 export function findGpu(machine) {
   if (!machine.hasGpuDevice()) return { gpus: [] }
-  const { ok, out } = machine.ask('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader'])
+  const ask = (fields) => machine.ask('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader'])
+  // Old ones know no compute capability.
+  const withCapability = ask('name,driver_version,compute_cap')
+  const { ok, out } = withCapability.ok ? withCapability : ask('name,driver_version')
   const rows = ok ? out.split('\n').map((line) => line.split(',').map((cell) => cell.trim())) : []
   const usable = rows.filter(([, driver]) => driver && atLeast(driver, [525, 60, 13]))
   if (rows.length > 0 && usable.length === 0)
@@ -143,5 +146,10 @@ export function findGpu(machine) {
       gpus: [],
       note: `${rows[0][0]}: driver ${rows[0][1]} is too old for CUDA 12 (525.60.13), so the CPU is used.`,
     }
-  return { gpus: usable.map(([name, driver]) => `${name}, driver ${driver}`) }
+  const gpus = usable.map(([name, driver]) => `${name}, driver ${driver}`)
+  // Of some kernels the wheel has no machine code for Hopper, only PTX that older drivers cannot compile.
+  const doubtful = usable.find(([, driver, capability]) => Number(capability) >= 9 && !atLeast(driver, [555]))
+  if (!doubtful) return { gpus }
+  const note = `${doubtful[0]}: TensorFlow's wheel is made for driver 555 or later on this GPU, and it has ${doubtful[1]}. Update it if CUDA_ERROR_UNSUPPORTED_PTX_VERSION shows.`
+  return { gpus, note }
 }

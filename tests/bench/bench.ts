@@ -17,6 +17,7 @@ interface Measurement {
   cpuSeconds?: number
   peakMegabytes: number
   phases?: GrpoPhases
+  notes?: string[]
 }
 
 const program = new Command('bench')
@@ -72,6 +73,8 @@ for (const { name, title, tokens, peer = true } of WORK) {
     )
   }
   print(`${title}: ${parts.join(', ')}`)
+  for (const note of [...pairs].sort((a, b) => a.own.seconds - b.own.seconds)[Math.floor(runs / 2)]!.own.notes ?? [])
+    print(`  ${note}`)
   const phases = pairs.flatMap(({ own }) => own.phases ?? [])
   if (phases.length > 0) for (const line of grpoReport(phases)) print(`  ${line}`)
 }

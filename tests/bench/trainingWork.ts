@@ -77,6 +77,22 @@ export async function sampling(batch: number, tokens: number): Promise<() => Pro
   }
 }
 
+/** Seconds for a token of sequences that end at random, one in 32 at each token, and of as many that all go to the end. */
+export async function mixedSampling(
+  batch: number,
+  tokens: number,
+): Promise<() => Promise<{ mixed: number; even: number }>> {
+  const model = await endless('small')
+  const prompts = randomIds(model, batch, 32)
+  const perToken = async (stopTokens: number[]) => {
+    const start = performance.now()
+    const written = await generate(model, prompts, { maxNewTokens: tokens, stopTokens })
+    return (performance.now() - start) / 1000 / written.reduce((sum, { ids }) => sum + ids.length, 0)
+  }
+  // An untrained model writes each of its 64 tokens about as often.
+  return async () => ({ mixed: await perToken([7, 21]), even: await perToken([]) })
+}
+
 export interface GrpoWork {
   model: ModelName
   choice: { prompts: number; responses: number; maxNewTokens: number; microBatch: number }

@@ -36,10 +36,16 @@ export const WORK: Work[] = [
   { name: 'load', title: `load ${MODEL}` },
   ...MODEL_WORK,
   ...MODEL_WORK.filter(({ name }) => !name.endsWith('8192')).map(narrow),
+  { name: 'growth-1', title: `${MODEL}, greedy decoding, batch 1 (64 + 1,000 tokens)`, tokens: 1000, peer: false },
   { name: 'train-small', title: `${SMALL}, training step (forward, loss, all gradients, AdamW), 64 x 128 tokens` },
   TRAINING,
   narrow(TRAINING),
   { name: 'sample-small', title: `${SMALL}, sampling, 64 sequences (32 + 64 tokens)`, tokens: 64 * 64 },
+  {
+    name: 'mixed-small',
+    title: `${SMALL}, sampling, 512 sequences that end at random after 1 to 64 tokens`,
+    peer: false,
+  },
   {
     name: 'grpo-small',
     title: `${SMALL}, GRPO step with rhythm credit, 16 prompts x 8 responses of 64 tokens`,

@@ -10,6 +10,7 @@ import {
   GRPO_WORK,
   type GrpoVariant,
   grpoSteps,
+  mixedSampling,
   PHASES,
   type PhaseSeconds,
   sampling,
@@ -45,12 +46,47 @@ async function decode(model: LanguageModel, batch: number): Promise<void> {
   if (written.some(({ ids }) => ids.length !== DECODED.tokens)) throw new Error('a response ended early')
 }
 
+/** Seconds of a decoding step as the cache grows: medians of 48 steps before so many tokens. */
+async function growth(model: LanguageModel, batch: number): Promise<Timing> {
+  const prompts = Array.from({ length: batch }, () => someIds(DECODED.prompt, model.config.vocabSize))
+  const run = async (maxNewTokens: number) => {
+    const times: number[] = []
+    const onProgress = () => times.push(performance.now() / 1000)
+    await generate(model, prompts, { temperature: 0, maxNewTokens, stopTokens: [], onProgress })
+    return times
+  }
+  await run(32)
+  const start = performance.now() / 1000
+  const times = await run(1000)
+  const { numHiddenLayers, numKeyValueHeads, headDim } = model.config
+  const at = [128, 256, 512, 1024].map((tokens) => {
+    const end = tokens - DECODED.prompt
+    const steps = times.slice(end - 48, end).map((time, i) => time - times[end - 49 + i]!)
+    const megabytes = (4 * 2 * numHiddenLayers * numKeyValueHeads * headDim * batch * tokens) / 2 ** 20
+    return `${(1000 * median(steps)).toFixed(1)} ms with ${tokens} tokens in the cache (${megabytes.toFixed(0)} MB)`
+  })
+  return { seconds: times.at(-1)! - start, notes: [`a step takes ${at.join(', ')}`] }
+}
+
+/** Sampling where rows that are done make room. */
+async function mixed(): Promise<Timing> {
+  const work = await mixedSampling(512, 64)
+  await work()
+  const start = performance.now()
+  const { mixed, even } = await work()
+  const us = (seconds: number) => `${(1e6 * seconds).toFixed(0)} µs`
+  const note = `a token takes ${us(mixed)}; where all sequences go on to the last token, ${us(even)}`
+  return { seconds: (performance.now() - start) / 1000, notes: [note] }
+}
+
 interface Timing {
   seconds: number
   /** Processor time of all threads. */
   cpuSeconds?: number
   /** Of GRPO steps: seconds of each phase. */
   phases?: Record<GrpoVariant, PhaseSeconds>
+  /** What else there is to say. */
+  notes?: string[]
 }
 
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
@@ -94,10 +130,12 @@ async function measure(work: string): Promise<Timing> {
   if (name === 'train-small') return timed(await trainingStep('small', 64, 128), 5, 2)
   if (name === 'train-smollm2') return timed(await trainingStep('smollm2', 4, 256, products), 3)
   if (name === 'sample-small') return timed(await sampling(64, 64), 5)
+  if (name === 'mixed-small') return mixed()
   if (kind.startsWith('grpo')) return grpo(name)
   const begun = performance.now()
   const model = await loadModel(SMOLLM2, { precision })
   if (kind === 'load') return { seconds: (performance.now() - begun) / 1000 }
+  if (kind === 'growth') return growth(model, size)
   const repeat = {
     forward: () => pass(model, size, false),
     statistics: () => pass(model, size, true),
