@@ -6,7 +6,7 @@ import ts from 'typescript'
 export const allowed: Record<string, string[]> = {
   random: [],
   device: [],
-  engine: [],
+  engine: ['device'],
   rhythm: [],
   tasks: ['random'],
   credit: ['random', 'rhythm'],

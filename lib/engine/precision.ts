@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { gpuInUse, listGpus } from '../device/nvidiaSmi'
 import { deviceReport } from './tensorflow'
 
 /** Number type of matrix products: `bf16` rounds their operands, and what they give, to bfloat16; everything else is float32. */
@@ -57,11 +57,13 @@ function warnOnce(line: string): void {
 /** The device that TensorFlow computes with. */
 export function thisMultiplier(): Multiplier {
   if (deviceReport().device === 'GPU') {
-    const query = ['--query-gpu=name,compute_cap', '--format=csv,noheader']
-    const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' })
-    const [name = 'this GPU', capability] = status === 0 ? stdout.split('\n')[0]!.split(',') : []
-    const number = Number(capability)
-    return { device: 'GPU', name, instructions: [], computeCapability: number > 0 ? number : null }
+    const gpu = gpuInUse(listGpus())
+    return {
+      device: 'GPU',
+      name: gpu?.name ?? 'this GPU',
+      instructions: [],
+      computeCapability: gpu?.computeCapability ?? null,
+    }
   }
   const lines = readFileSync('/proc/cpuinfo', 'utf8').split('\n')
   const value = (key: string) =>
