@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { type Command, Option } from 'commander'
+import { DEFAULT_BOOTSTRAP } from '../analysis/bootstrap'
 import { writeSweepRecord } from '../analysis/sweepRecord'
 import { SWEEP_MEASURES } from '../analysis/sweepRow'
 import { sweepTables } from '../analysis/sweepTableSet'
@@ -19,7 +20,7 @@ export function register(program: Command): void {
     .option('--threshold <percent>', 'also the steps until sampled accuracy reaches this', realNumber)
     .option('--output <folder>', 'write runs.json, which holds all that tables and figures need, and the tables')
     .option('--digits <n>', 'significant digits in the files of tables', wholeNumber(2), 6)
-    .option('--replicates <n>', 'of the bootstrap', wholeNumber(1), 10_000)
+    .option('--replicates <n>', 'of the bootstrap', wholeNumber(1), DEFAULT_BOOTSTRAP.replicates)
     .action(async (folders: string[], { baseline, measure, threshold, output, digits, replicates }) => {
       for (const folder of folders) {
         const record = await readSweep(folder)
