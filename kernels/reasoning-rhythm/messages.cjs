@@ -53,8 +53,31 @@ function gatherWrites(writeStream) {
   return { write, flush }
 }
 
+/** Of each socket, the promise of its binding: nothing can be put on the sockets themselves. */
+const bindings = new WeakMap()
+
+/**
+ * tslab reads a socket while it is still being bound, and zeromq.js refuses the read that follows a message that comes before it has
+ * noticed the end of binding: the kernel, on a busy machine, would then never answer. Reading waits for the binding.
+ */
+function readOnceBound(Socket) {
+  const messagesOf = Socket.prototype[Symbol.asyncIterator]
+  Socket.prototype[Symbol.asyncIterator] = function () {
+    const messages = messagesOf.call(this)
+    const next = async () => {
+      // tslab asks for the first message before it begins to bind, in the same turn.
+      await null
+      await bindings.get(this)
+      return messages.next()
+    }
+    return { next }
+  }
+}
+
 function repairMessages(tslab) {
   const zeromq = tslab('zeromq')
+  readOnceBound(zeromq.Router)
+  readOnceBound(zeromq.Reply)
   sendAtOnce(zeromq.Publisher)
   sendAtOnce(zeromq.Router)
 
@@ -71,6 +94,13 @@ function repairMessages(tslab) {
     } finally {
       output.flush()
     }
+  }
+
+  const { bindSocket } = ZmqServer.prototype
+  ZmqServer.prototype.bindSocket = function (socket, port) {
+    const binding = bindSocket.call(this, socket, port)
+    bindings.set(socket, binding)
+    return binding
   }
 
   // A timer left by a cell would keep the process, and whoever asked for the shutdown waits and then kills it.
