@@ -1,5 +1,4 @@
-import { subtract } from '../engine/gradientOps'
-import { add, batchMatMul, diagonals, matMul, multiply, pad, reshape, slice, sumOver } from '../engine/ops'
+import { add, batchMatMul, diagonals, matMul, multiply, pad, reshape, slice, subtract, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import type { AttentionBlock, AttentionObserver, ForwardShape } from '../model/observer'
 import type { HeadSeries, Horizon } from '../rhythm/headSeries'
@@ -207,10 +206,8 @@ export class HeadStatistics implements AttentionObserver {
     return this.constant(`rows ${start} ${rows}`, () => {
       const weights = new Float32Array(this.sums.length * this.heads * rows)
       for (let i = 0; i < this.sums.length * this.heads; i++) {
-        const { prompt, response } = this.sums[Math.floor(i / this.heads)]!
-        const from = Math.min(rows, Math.max(0, prompt - start))
-        const to = Math.min(rows, Math.max(0, prompt + response - start))
-        if (from < to) weights.fill(1, i * rows + from, i * rows + to)
+        const [from, to] = responseRows(this.sums[Math.floor(i / this.heads)]!, start, rows)
+        weights.fill(1, i * rows + from, i * rows + to)
       }
       return tf.tensor3d(weights, [this.sums.length * this.heads, 1, rows])
     })
@@ -269,13 +266,12 @@ export class HeadStatistics implements AttentionObserver {
     const series = this.sums.length * this.heads
     const keys = total.length / series
     for (let i = 0; i < series; i++) {
-      const { span, prompt, response } = this.sums[Math.floor(i / this.heads)]!
-      const to = Math.min(rows, prompt + response - start)
+      const sums = this.sums[Math.floor(i / this.heads)]!
+      const [from, to] = responseRows(sums, start, rows)
       let sum = 0
-      for (let row = Math.max(0, prompt - start); row < to; row++)
-        sum += row * (sumOfRow === null ? 1 : sumOfRow[i * rows + row]!)
+      for (let row = from; row < to; row++) sum += row * (sumOfRow === null ? 1 : sumOfRow[i * rows + row]!)
       for (let key = 0; key < keys; key++) sum -= (key - start) * total[i * keys + key]!
-      span[first + (i % this.heads)]! += sum
+      sums.span[first + (i % this.heads)]! += sum
     }
   }
 
@@ -285,9 +281,8 @@ export class HeadStatistics implements AttentionObserver {
     const read = values.dataSync() as Float32Array
     for (let i = 0; i < series; i++) {
       const sums = this.sums[Math.floor(i / this.heads)]!
-      const from = Math.max(0, sums.prompt - start)
-      const to = Math.min(rows, sums.prompt + sums.response - start)
-      if (from >= to) continue
+      const [from, to] = responseRows(sums, start, rows)
+      if (from === to) continue
       const base = (first + (i % this.heads)) * sums.response + start - sums.prompt
       for (const [part, into] of targets(sums).entries()) {
         const at = (i * parts + part) * rows
@@ -417,6 +412,12 @@ export class HeadStatistics implements AttentionObserver {
 
 /** An observer that keeps the head statistics of one forward pass; see `HeadStatistics`. */
 export const headStatistics = (options: HeadStatisticsOptions): HeadStatistics => new HeadStatistics(options)
+
+/** Rows `[from, to)` of the block's that belong to a sequence's response; none: `from` is `to`. */
+function responseRows({ prompt, response }: Sums, start: number, rows: number): [from: number, to: number] {
+  const within = (row: number) => Math.min(rows, Math.max(0, row - start))
+  return [within(prompt), within(prompt + response)]
+}
 
 /** Columns `[from, to)` of `[series, rows, keys]`. */
 function columns(attention: tf.Tensor, from: number, to: number): tf.Tensor {

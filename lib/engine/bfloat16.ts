@@ -1,4 +1,4 @@
-import { add, multiply, scalar } from './ops'
+import { add, multiply, scalar, subtract } from './ops'
 import { execute, flag, isBfloat16, type Tensor, tf, type } from './tensorflow'
 
 // A bfloat16 tensor is a tf.Tensor that `tidy`, `Scope` and `dispose` own like any other: no id is ever held beside it. tfjs takes
@@ -72,7 +72,7 @@ export function roundStochastically(x: Tensor, seed: number): Tensor {
     // 7 bits that are kept, is uniform between zero and the distance of two neighbours, and adding it is exact.
     const power = bitwise('BitwiseAnd', bits(x), SIGN_AND_EXPONENT)
     const beyond = bitwise('BitwiseOr', power, bitwise('BitwiseAnd', random, UPPER_MANTISSA))
-    const noise = multiply(execute('Sub', [floats(beyond), floats(power)]), scalar(2 ** -7))
+    const noise = multiply(subtract(floats(beyond), floats(power)), scalar(2 ** -7))
     return floats(bitwise('BitwiseAnd', bits(add(x, noise)), KEPT))
   })
 }

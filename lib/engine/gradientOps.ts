@@ -48,8 +48,6 @@ export function product(a: Tensor, b: Tensor, transposed: Transposed = {}): Tens
 /** Softmax over the last axis. */
 export const probabilities = (scores: Tensor): Tensor => executeFast('Softmax', [scores])
 
-export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
-
 /** Sum of tensors of one shape, in one pass. */
 export const sum = (...parts: Tensor[]): Tensor =>
   execute('AddN', parts, type('T', 'float32'), { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })

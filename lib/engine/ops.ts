@@ -19,6 +19,7 @@ export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
   forRows(a)('BatchMatMulV2', [a, b], flag('adj_x', false), flag('adj_y', transposeB))
 
 export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
+export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
 export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
 /** `x · sigmoid(gate)` in one pass: what TensorFlow calls the gradient of softplus. */
 export const timesSigmoid = (x: Tensor, gate: Tensor): Tensor => execute('SoftplusGrad', [x, gate])

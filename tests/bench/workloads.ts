@@ -1,6 +1,7 @@
 /** One measured piece of work in a process of its own: `workloads.ts NAME`. Prints one JSON line with seconds and peak memory. */
 import { HeadStatistics } from '../../lib/attention/headStatistics'
 import { tf } from '../../lib/engine/tensorflow'
+import { KeyValueCache } from '../../lib/model/cache'
 import { forward, logits } from '../../lib/model/decoder'
 import { generate } from '../../lib/model/generate'
 import type { LanguageModel } from '../../lib/model/languageModel'
@@ -58,11 +59,10 @@ async function growth(model: LanguageModel, batch: number): Promise<Timing> {
   await run(32)
   const start = performance.now() / 1000
   const times = await run(1000)
-  const { numHiddenLayers, numKeyValueHeads, headDim } = model.config
   const at = [128, 256, 512, 1024].map((tokens) => {
     const end = tokens - DECODED.prompt
     const steps = times.slice(end - 48, end).map((time, i) => time - times[end - 49 + i]!)
-    const megabytes = (4 * 2 * numHiddenLayers * numKeyValueHeads * headDim * batch * tokens) / 2 ** 20
+    const megabytes = KeyValueCache.bytes(model.config, batch, tokens) / 2 ** 20
     return `${(1000 * median(steps)).toFixed(1)} ms with ${tokens} tokens in the cache (${megabytes.toFixed(0)} MB)`
   })
   return { seconds: times.at(-1)! - start, notes: [`a step takes ${at.join(', ')}`] }

@@ -1,14 +1,5 @@
-import {
-  batchProduct,
-  probabilities,
-  product,
-  subtract,
-  sumOfRows,
-  takeRows,
-  tidy,
-  timesComplex,
-} from '../../engine/gradientOps'
-import { add, multiply, reshape, slice, sumOver, transpose } from '../../engine/ops'
+import { batchProduct, probabilities, product, sumOfRows, takeRows, tidy, timesComplex } from '../../engine/gradientOps'
+import { add, multiply, reshape, slice, subtract, sumOver, transpose } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'

@@ -1,6 +1,6 @@
 import { inFloat32 } from '../../engine/bfloat16'
-import { subtract, sum } from '../../engine/gradientOps'
-import { add, multiply, silu as siluOf, timesSigmoid } from '../../engine/ops'
+import { sum } from '../../engine/gradientOps'
+import { add, multiply, silu as siluOf, subtract, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
 import type { GradientStore } from './gradientStore'
