@@ -52,8 +52,11 @@ export class KeyValueCache {
     this.values.push(held(values))
   }
 
-  /** Opens the next position of every sequence. Returns what the layers of this step need; the caller owns its tensors. */
-  advance(): StepPositions {
+  /**
+   * Opens the next position of every sequence, or of those in `going` (indices): the others write theirs again at the next step. Returns what
+   * the layers of this step need; the caller owns its tensors.
+   */
+  advance(going?: readonly number[]): StepPositions {
     const needed = Math.max(...this.lengths) + 1
     if (needed > this.capacity) this.resize(roundUp(needed))
     const { capacity, lengths } = this
@@ -63,7 +66,7 @@ export class KeyValueCache {
     const together = lengths.length === 1 && H * K * capacity * headDim <= MOST_TOGETHER
     const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : maskOfSequences(lengths, K, capacity)
     const positions = Array.from(lengths)
-    for (let i = 0; i < lengths.length; i++) lengths[i]!++
+    for (const i of going ?? lengths.keys()) lengths[i]!++
     return { positions, rows: tf.tensor1d(rows, 'int32'), mask, together }
   }
 

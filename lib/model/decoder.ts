@@ -151,16 +151,22 @@ export async function forward(
 
 /**
  * Reads one more token of every sequence in the cache and returns the states after the last norm, `[B, hidden]`.
+ * With `going` (indices), only those sequences grow: the others read theirs in the same place at the next step again.
  * The caller owns the result. Throws if a sequence reached the model's context.
  */
-export function decodeStep(decoder: Decoder, tokens: ArrayLike<number>, cache: KeyValueCache): tf.Tensor2D {
+export function decodeStep(
+  decoder: Decoder,
+  tokens: ArrayLike<number>,
+  cache: KeyValueCache,
+  going?: readonly number[],
+): tf.Tensor2D {
   const { config, weights } = decoder
   const longest = Math.max(...cache.lengths)
   if (longest >= config.maxPositionEmbeddings) {
     throw new RangeError(`decodeStep: a sequence already has ${longest} tokens, the model's context; stop before that`)
   }
   return tf.tidy(() => {
-    const step = cache.advance()
+    const step = cache.advance(going)
     const turn = rotations(config, step.positions)
     const B = tokens.length
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config

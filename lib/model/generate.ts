@@ -102,7 +102,7 @@ class Response {
 
 /**
  * Writes a response to each prompt, all in one batch: texts (taken verbatim) or ids. Prompts may differ in length; equal ones are read
- * once. Finished responses leave the batch. Results are in the order of the prompts.
+ * once. Complete responses leave the batch. Results are in the order of the prompts.
  * Throws on options out of range, text prompts for a model without tokenizer, prompts that leave no room in the model's context,
  * and `Interrupted`.
  */
@@ -158,8 +158,12 @@ export async function generate(
     scope.release(states)
     if (prefixes.length < responses.length) cache.select(prefixOf)
 
-    let active = responses
+    // Whose cache is held, in its order. A complete response stays in the batch until the steps that it took for nothing have cost
+    // as much as leaving: to leave, all others are copied, and a copy takes about as long as a step of them.
+    let held = responses
+    let wasted = 0
     for (let step = 1; ; step++) {
+      const active = held.filter((response) => response.stopReason === null)
       const tokens = tf.tidy(() =>
         sampleTokens(
           logits(model, last),
@@ -177,16 +181,25 @@ export async function generate(
         maxNewTokens,
         `${active.length} of ${responses.length} being written`,
       )
-      const going = active.flatMap((response, i) => (response.stopReason === null ? [i] : []))
+      let going = indicesOfIncomplete(held)
       if (going.length === 0) break
-      if (going.length < active.length) cache.select(going)
-      active = going.map((i) => active[i]!)
+      wasted += held.length - going.length
+      if (wasted >= going.length) {
+        cache.select(going)
+        held = going.map((i) => held[i]!)
+        going = indicesOfIncomplete(held)
+        wasted = 0
+      }
       last = scope.keep(
-        decodeStep(
-          model,
-          going.map((i) => tokens[i]!),
-          cache,
-        ),
+        tf.tidy(() => {
+          const states = decodeStep(
+            model,
+            held.map(({ ids }) => ids.at(-1)!),
+            cache,
+            going,
+          )
+          return going.length < held.length ? tf.gather(states, going) : states
+        }),
       )
       await pause()
     }
@@ -197,3 +210,6 @@ export async function generate(
     scope.end()
   }
 }
+
+const indicesOfIncomplete = (responses: readonly Response[]) =>
+  responses.flatMap(({ stopReason }, i) => (stopReason === null ? [i] : []))

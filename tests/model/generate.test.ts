@@ -111,6 +111,19 @@ test('responses end at a stop token, at the most tokens, or at the context, and 
   assert.deepEqual([full!.stopReason, full!.ids.length], ['context', 6])
 })
 
+test('a response that is complete changes nothing of those that go on beside it, nor the context it has filled', async () => {
+  // The first fills its context after 6 tokens; the seven others end at random places, some while it waits to leave the batch.
+  const long = Array.from({ length: 250 }, (_, i) => i % 128)
+  const prompts = [long, ...Array.from({ length: 7 }, (_, i) => [5 + i, 9])]
+  const options = { maxNewTokens: 60, seed: 8, stopTokens: [4, 5] }
+  const together = await generate(model, prompts, options)
+  assert.ok(new Set(together.map(({ ids }) => ids.length)).size > 3, 'they end at different places')
+  assert.equal(together[0]!.stopReason, 'context')
+  for (const [i, prompt] of prompts.entries()) {
+    assert.deepEqual(await generate(model, [prompt], { ...options, streams: [i] }), [together[i]])
+  }
+})
+
 test('tokens are drawn with their probabilities: within top-k, within the nucleus, at the temperature', () => {
   const probabilities = [0.5, 0.25, 0.15, 0.1]
   const share = (options: object, n = 4000) => {
