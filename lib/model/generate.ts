@@ -5,6 +5,7 @@ import { type RandomStream, randomStream } from '../random/randomStream'
 import { KeyValueCache } from './cache'
 import { decodeStep, forward, logits } from './decoder'
 import type { LanguageModel } from './languageModel'
+import { LeavingRule } from './leavingRule'
 import { checkSampling, type SamplingOptions, sampleTokens } from './sampling'
 import { StreamDecoder } from './streamDecoder'
 
@@ -158,10 +159,9 @@ export async function generate(
     scope.release(states)
     if (prefixes.length < responses.length) cache.select(prefixOf)
 
-    // Whose cache is held, in its order. A complete response stays in the batch until the steps that it took for nothing have cost
-    // as much as leaving: to leave, all others are copied, and a copy takes about as long as a step of them.
+    /** Those whose keys and values the cache holds, in its order. */
     let held = responses
-    let wasted = 0
+    const leaving = new LeavingRule()
     for (let step = 1; ; step++) {
       const active = held.filter((response) => response.stopReason === null)
       const tokens = tf.tidy(() =>
@@ -183,12 +183,10 @@ export async function generate(
       )
       let going = indicesOfIncomplete(held)
       if (going.length === 0) break
-      wasted += held.length - going.length
-      if (wasted >= going.length) {
+      if (leaving.isDue(held.length - going.length, going.length)) {
         cache.select(going)
         held = going.map((i) => held[i]!)
         going = indicesOfIncomplete(held)
-        wasted = 0
       }
       last = scope.keep(
         tf.tidy(() => {

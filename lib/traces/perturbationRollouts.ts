@@ -4,6 +4,7 @@ import { execute, tf } from '../engine/tensorflow'
 import { KeyValueCache } from '../model/cache'
 import { decodeStep, forward, logits } from '../model/decoder'
 import type { LanguageModel } from '../model/languageModel'
+import { LeavingRule } from '../model/leavingRule'
 import type { PerturbedPosition } from './perturbationPositions'
 import type { TokenSequence } from './traceResponse'
 
@@ -122,11 +123,11 @@ async function rollOut(
     for (const row of rows) row.ended = stops.has(row.token)
     let active = rows
     let next = active.map(({ token }) => token)
+    const leaving = new LeavingRule()
     for (let step = 1; step <= tokens; step++) {
       const going = active.flatMap((row, i) => (row.ended ? [] : [i]))
       if (going.length === 0) break
-      // Roll-outs that have ended stay in the batch until they are half of it: leaving means copying the cache.
-      if (going.length <= active.length / 2) {
+      if (leaving.isDue(active.length - going.length, going.length)) {
         cache.select(going)
         active = going.map((i) => active[i]!)
         next = going.map((i) => next[i]!)

@@ -1,6 +1,7 @@
 import { rhythmOptions } from '../../credit/rhythmOptions'
 import type { ModelConfig } from '../../model/config'
 import type { LanguageModel } from '../../model/languageModel'
+import { LeavingRule } from '../../model/leavingRule'
 import { randomStream } from '../../random/randomStream'
 import { resolveLayers } from '../../rhythm/layerRange'
 import type { BlockSizes } from '../gradients/blockSizes'
@@ -107,12 +108,17 @@ function writingSeconds(speed: MeasuredSpeed, lengths: readonly number[], batch:
   let seconds = promptTokens * speed.readToken
   for (let from = 0; from < lengths.length; from += batch) {
     const part = lengths.slice(from, from + batch).sort((a, b) => a - b)
-    let done = 0
+    let [complete, held] = [0, part.length]
+    const leaving = new LeavingRule()
     for (let token = 1; token <= part.at(-1)!; token++) {
-      seconds += speed.decodeStep(part.length - done) + (part.length - done) * speed.writeToken
-      const before = done
-      while (done < part.length && part[done]! <= token) done++
-      if (done > before) seconds += speed.selectResponse * (part.length - done)
+      const going = part.length - complete
+      seconds += speed.decodeStep(held) + going * speed.writeToken
+      while (complete < part.length && part[complete]! <= token) complete++
+      const next = part.length - complete
+      if (next > 0 && leaving.isDue(held - next, next)) {
+        seconds += speed.selectResponse * next
+        held = next
+      }
     }
   }
   return seconds
