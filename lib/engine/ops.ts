@@ -1,4 +1,4 @@
-import { execute, executeFast, flag, type Tensor, text, tf } from './tensorflow'
+import { execute, executeAll, executeFast, flag, integer, type Tensor, text, tf, type } from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
 const ONE_DNN_ROWS = 64
@@ -66,6 +66,14 @@ export const reshape = (a: Tensor, shape: readonly number[]): Tensor =>
 /** The part of `size` that begins at `begin`. */
 export const slice = (a: Tensor, begin: readonly number[], size: readonly number[]): Tensor =>
   execute('Slice', [a, constant(begin, 'int32'), constant(size, 'int32')])
+
+const TWO_PARTS = [integer('num_split', 2), type('Tlen', 'int32')]
+
+/** The two parts of `a` along an axis that have so many numbers each: one op where `slice` takes two. */
+export const splitInTwo = (a: Tensor, axis: number, first: number, second: number): [Tensor, Tensor] => {
+  const places = [constant([first, second], 'int32'), constant([axis], 'int32', [])]
+  return executeAll('SplitV', [a, ...places], 2, ...TWO_PARTS) as [Tensor, Tensor]
+}
 
 /** Zeros around `a`: so many before and after the numbers of each axis. */
 export const pad = (a: Tensor, around: readonly (readonly [before: number, after: number])[]): Tensor =>

@@ -29,6 +29,7 @@ interface NativeBackend {
     TF_INT32: number
     TF_ATTR_TYPE: number
     TF_ATTR_BOOL: number
+    TF_ATTR_INT: number
     TF_ATTR_STRING: number
     getNumOfTensors(): number
     executeOp(name: string, attributes: OpAttribute[], ids: number[], outputs: number): OutputMetadata[]
@@ -54,6 +55,8 @@ export const type = (name: string, dtype: 'float32' | 'int32' | 'bfloat16'): OpA
 })
 /** A TensorFlow boolean attribute. */
 export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
+/** A TensorFlow integer attribute. */
+export const integer = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value })
 /** A TensorFlow string attribute. */
 export const text = (name: string, value: string): OpAttribute => ({ name, type: binding.TF_ATTR_STRING, value })
 
@@ -67,11 +70,25 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   ...attributes: OpAttribute[]
 ): T {
   const [output] = binding.executeOp(op, attributes, native.getInputTensorIds(inputs), 1)
-  if (output!.dtype !== BFLOAT16) return native.createOutputTensor(output!) as T
+  return outputTensor(output!) as T
+}
+
+/** As `execute`, of an op with several outputs. */
+export function executeAll(
+  op: string,
+  inputs: tf.Tensor[],
+  outputs: number,
+  ...attributes: OpAttribute[]
+): tf.Tensor[] {
+  return binding.executeOp(op, attributes, native.getInputTensorIds(inputs), outputs).map(outputTensor)
+}
+
+function outputTensor(output: OutputMetadata): tf.Tensor {
+  if (output.dtype !== BFLOAT16) return native.createOutputTensor(output)
   // tfjs has no such type: it takes the tensor for float32, owns it like any other, and the backend keeps its real type.
-  const tensor = native.createOutputTensor({ ...output!, dtype: binding.TF_FLOAT })
+  const tensor = native.createOutputTensor({ ...output, dtype: binding.TF_FLOAT })
   native.tensorMap.get(tensor.dataId).dtype = BFLOAT16
-  return tensor as T
+  return tensor
 }
 
 /** Whether TensorFlow holds a tensor in bfloat16, which only the functions of `bfloat16.ts` and `execute` take. */

@@ -8,6 +8,7 @@ import {
   rmsNorm,
   slice,
   softmax,
+  splitInTwo,
   swapHalves,
   timesSigmoid,
   transpose,
@@ -171,21 +172,19 @@ export function decodeStep(
     const B = tokens.length
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
     // One sequence has no axis of its own: taking its heads apart then needs no copy.
-    const [lead, begin] = B === 1 ? [[], []] : [[B], [0]]
+    const lead = B === 1 ? [] : [B]
     let x: tf.Tensor = embed(weights, Int32Array.from(tokens))
     for (let layer = 0; layer < config.numHiddenLayers; layer++) {
       const own = weights.layers[layer]!
       x = tf.tidy(() => {
         const normed = rmsNorm(x, own.inputNorm, rmsNormEps)
         const heads = linear(normed, own.queryKeyValue, own.queryKeyValueBias, [...lead, H + 2 * K, D])
-        const some = (of: tf.Tensor, first: number, count: number) =>
-          slice(of, [...begin, first, 0], [...lead, count, D])
         const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [B * K, D]))
-        let queriesAndKeys = some(heads, 0, H + K)
+        let [queriesAndKeys, values] = splitInTwo(heads, lead.length, H + K, K)
         if (own.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, own.queryKeyNorm, rmsNormEps)
-        const turned = turn(queriesAndKeys)
-        cache.append(layer, step.rows, byGroup(some(turned, H, K)), byGroup(some(heads, H + K, K)))
-        const attended = reshape(cache.attend(layer, some(turned, 0, H), step), [B, H * D])
+        const [queries, keys] = splitInTwo(turn(queriesAndKeys), lead.length, H, K)
+        cache.append(layer, step.rows, byGroup(keys), byGroup(values))
+        const attended = reshape(cache.attend(layer, queries, step), [B, H * D])
         return gatedMlp(config, own, add(x, linear(attended, own.products?.output ?? own.output, own.outputBias)))
       })
     }
@@ -269,8 +268,8 @@ function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Te
 /** Gate and up of a few rows, `[rows, intermediate]` each. */
 function gateAndUp(x: tf.Tensor, matrix: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const both = linear(x, { matrix, adapter: null })
-  const [rows, width] = [x.shape[0]!, both.shape[1]! / 2]
-  return [slice(both, [0, 0], [rows, width]), slice(both, [0, width], [rows, width])]
+  const width = both.shape[1]! / 2
+  return splitInTwo(both, 1, width, width)
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {
