@@ -20,11 +20,18 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
     return credit && step ? [{ row: { warmup: null }, value: credit / step }] : []
   })
   const ratios = pairedSeconds(strategies?.record?.rows ?? [])
-  const row = (quantity: string, paper: number | null, values: Paired[], setting: string, command: string) => {
+  const row = (
+    quantity: string,
+    paper: number | null,
+    noEffect: 0 | null,
+    values: Paired[],
+    setting: string,
+    command: string,
+  ) => {
     const { value, low, high } = meanOverSeeds(values)
     const percent = (share: number | null) => (share === null ? null : 100 * share)
     return comparison({
-      ...{ result: 'cost of credit', quantity, unit: '%', noEffect: null, paper, paperSetting: PAPER_COST.setting },
+      ...{ result: 'cost of credit', quantity, unit: '%', noEffect, paper, paperSetting: PAPER_COST.setting },
       ...{ ours: percent(value), low: percent(low), high: percent(high) },
       ourSetting: values.length > 0 ? setting : null,
       command,
@@ -34,6 +41,7 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
     row(
       'gammas alone, of a step',
       null,
+      null,
       shares,
       `0.8M parameters, ${shares.length} runs`,
       'npm run -s rhythm -- train data/configs/countdown-laptop.jsonc --run data/runs/countdown-laptop && ' +
@@ -42,6 +50,7 @@ export function comparedCost(runs: RecordedRuns | null, sweeps: readonly Recorde
     row(
       'a run with coupled credit, above uniform',
       PAPER_COST.value,
+      0,
       ratios,
       `0.8M parameters, ${ratios.length} pairs`,
       strategies?.commands.join(' && ') ?? '',

@@ -60,12 +60,16 @@ function ofOurs(name: string, sweep: RecordedSweep | undefined): PaperComparison
 const differences = (sweep: RecordedSweep | undefined): ComparisonRow[] =>
   sweep?.record ? comparisonTable(sweep.record).filter(({ pairs }) => pairs > 0) : []
 
+/** A comparison counts if p, corrected for all of its sweep, is below this. */
+const LEVEL = 0.05
+
 /** Shares to points. */
 function ownColumns(row: ComparisonRow | undefined, setting: string) {
   const points = (share: number | null | undefined) => (share === null || share === undefined ? null : 100 * share)
   return {
     ...{ ours: points(row?.difference), low: points(row?.low), high: points(row?.high) },
     ourSetting: row ? `${setting}, ${row.pairs} pairs` : null,
+    isDistinct: row?.adjustedP != null && row.adjustedP < LEVEL,
   }
 }
 

@@ -38,33 +38,36 @@ export interface ComparedValue extends Pick<PaperComparison, 'paper' | 'ours' | 
   paperSign?: 1 | -1 | null
   /** The value that says that there is no effect; null where the quantity is none, such as a similarity by itself. */
   noEffect: number | null
+  /** Whether a test tells ours from no effect, where there is one: it goes before the interval. */
+  isDistinct?: boolean
 }
 
 /**
- * The verdict, from our value's 95 % interval alone.
+ * The verdict, from our value's 95 % interval. Where a test does not tell ours from "no effect", that counts as being in the interval.
  * - `not run`: nothing is recorded. `no number`: the paper gives no value, or we do not have it.
  * - `agrees in size`: the interval has the paper's value in it, and "no effect" outside. `agrees in direction`: both are outside, and ours is on the paper's side.
  * - `undecided`: "no effect" is in the interval, and so is the paper's value (or its size is unknown, or there is no interval).
  * - `not seen`: "no effect" is in the interval, the paper's value is not. `disagrees`: the interval is on the other side.
  * - A quantity that is no effect agrees in size or `differs in size`.
  */
-export function paperVerdict({ paper, paperSign, ours, low, high, noEffect }: ComparedValue): PaperVerdict {
+export function paperVerdict(value: ComparedValue): PaperVerdict {
+  const { paper, paperSign, ours, low, high, noEffect, isDistinct = true } = value
   if (ours === null) return 'not run'
   if (paper === null && !paperSign) return 'no number'
   if (low === null || high === null) return 'undecided'
-  const has = (value: number) => low <= value && value <= high
+  const has = (number: number) => low <= number && number <= high
   if (noEffect === null) return has(paper!) ? 'agrees in size' : 'differs in size'
-  if (has(noEffect)) return paper === null || has(paper) ? 'undecided' : 'not seen'
+  if (has(noEffect) || !isDistinct) return paper === null || has(paper) ? 'undecided' : 'not seen'
   if (Math.sign(ours - noEffect) !== (paperSign ?? Math.sign(paper! - noEffect))) return 'disagrees'
   return paper !== null && has(paper) ? 'agrees in size' : 'agrees in direction'
 }
 
 /** A row with its verdict. */
 export function comparison(
-  given: Omit<PaperComparison, 'verdict' | 'paperSign'> & Pick<ComparedValue, 'noEffect' | 'paperSign'>,
+  given: Omit<PaperComparison, 'verdict' | 'paperSign'> & Pick<ComparedValue, 'noEffect' | 'paperSign' | 'isDistinct'>,
 ): PaperComparison {
-  const { noEffect, paperSign = null, command, ...row } = given
-  return { ...row, paperSign, verdict: paperVerdict({ ...row, noEffect, paperSign }), command }
+  const { noEffect, isDistinct, paperSign = null, command, ...row } = given
+  return { ...row, paperSign, verdict: paperVerdict({ ...row, noEffect, paperSign, isDistinct }), command }
 }
 
 /** The paper's value as a text, `positive` or `negative` where we know no more of it; a dash where we know nothing. */

@@ -47,8 +47,14 @@ export function recordedSweeps(folder: string): RecordedSweep[] {
   })
 }
 
+/** Where a sweep runs, and what it shares with others. */
+function sweepOptions(name: string): string {
+  if (name === 'horizon-paper') return '--on ray --gpus 1'
+  return `--warmups data/runs/warmups${name === 'strategies' ? '' : ' --reuse data/runs/strategies'}`
+}
+
 /** What makes the record of a ready sweep. */
 export const sweepCommands = (name: string): RecordedSweep['commands'] => [
-  `npm run -s rhythm -- sweep data/configs/sweeps/${name}.jsonc --run data/runs/${name} --warmups data/runs/warmups`,
+  `npm run -s rhythm -- sweep data/configs/sweeps/${name}.jsonc --run data/runs/${name} ${sweepOptions(name)}`,
   `npm run -s rhythm -- compare data/runs/${name} --output data/results/sweeps/${name}`,
 ]

@@ -45,22 +45,16 @@ export function listGpus(ask: Ask = askProgram): GpuInfo[] {
 }
 
 /**
- * The GPU that TensorFlow's binding computes on: the last of those that CUDA_VISIBLE_DEVICES leaves (by number or UUID), null if it leaves
- * none. Numbers are nvidia-smi's if CUDA_DEVICE_ORDER is PCI_BUS_ID, or all GPUs are alike.
+ * The GPU that TensorFlow computes on: the first that CUDA_VISIBLE_DEVICES names (by number or UUID), the first of all without it, null if it
+ * names none. Numbers are nvidia-smi's if CUDA_DEVICE_ORDER is PCI_BUS_ID, or all GPUs are alike.
  */
 export function gpuInUse(
   gpus: readonly GpuInfo[],
   visible: string | undefined = process.env.CUDA_VISIBLE_DEVICES,
 ): GpuInfo | null {
-  if (visible === undefined) return gpus.at(-1) ?? null
-  const chosen: GpuInfo[] = []
-  for (const name of visible.split(',').map((part) => part.trim())) {
-    const found = gpus.find(({ index, uuid }) =>
-      /^\d+$/.test(name) ? index === Number(name) : name !== '' && uuid.startsWith(name),
-    )
-    // CUDA takes what stands before the first name that it does not know.
-    if (!found) break
-    chosen.push(found)
-  }
-  return chosen.at(-1) ?? null
+  const name = (visible ?? '0').split(',')[0]!.trim()
+  const isNumber = /^\d+$/.test(name)
+  return (
+    gpus.find(({ index, uuid }) => (isNumber ? index === Number(name) : name !== '' && uuid.startsWith(name))) ?? null
+  )
 }

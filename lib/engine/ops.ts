@@ -31,10 +31,10 @@ export const softmax = (a: Tensor): Tensor => forRows(a)('Softmax', [a])
 const constants = new Map<string, Tensor>()
 const MOST_CONSTANTS = 2000
 
-function constant(values: readonly number[], dtype: 'int32' | 'float32', shape?: number[]): Tensor {
-  const key = `${dtype}${values}:${shape ?? ''}`
+function constant(values: readonly number[], dtype: 'int32' | 'float32', shape = [values.length]): Tensor {
+  const key = `${dtype}${values}:${shape}`
   const known = constants.get(key)
-  const held = known && !known.isDisposed ? known : tf.keep(tf.tensor([...values], shape ?? [values.length], dtype))
+  const held = known && !known.isDisposed ? known : tf.keep(tf.tensor([...values], shape, dtype))
   constants.delete(key)
   constants.set(key, held)
   if (constants.size > MOST_CONSTANTS) {

@@ -2,6 +2,9 @@
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
 process.env.TF_GPU_ALLOCATOR ??= 'cuda_malloc_async'
+// One GPU alone is shown to TensorFlow, by nvidia-smi's number: with several, the binding computes on the first and hands tensors over on the last.
+process.env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID'
+process.env.CUDA_VISIBLE_DEVICES = (process.env.CUDA_VISIBLE_DEVICES ?? '0').split(',')[0]!.trim()
 
 import * as tf from '@tensorflow/tfjs-node-gpu'
 
@@ -89,6 +92,19 @@ function outputTensor(output: OutputMetadata): tf.Tensor {
   const tensor = native.createOutputTensor({ ...output, dtype: binding.TF_FLOAT })
   native.tensorMap.get(tensor.dataId).dtype = BFLOAT16
   return tensor
+}
+
+/**
+ * A float32 tensor's numbers as they are now. `dataSync` of one on a GPU leaves a copy in host memory, which it reads from then on, whatever
+ * becomes of the tensor: weights and adapters move in place. This one reads through a handle of its own.
+ */
+export function currentValues(x: tf.Tensor): Float32Array {
+  const alias = execute('Identity', [x])
+  try {
+    return alias.dataSync() as Float32Array
+  } finally {
+    alias.dispose()
+  }
 }
 
 /** Whether TensorFlow holds a tensor in bfloat16, which only the functions of `bfloat16.ts` and `execute` take. */

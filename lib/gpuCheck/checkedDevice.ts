@@ -27,6 +27,6 @@ export function notesOn({ kind, gpus }: CheckDevice): string[] {
       'the reference is this CPU too, with other kernels: it shows that the check works, not that a device does',
     )
   if (kind === 'GPU' && gpus.length > 1)
-    notes.push(`${gpus.length} GPUs: the last visible one is used; CUDA_VISIBLE_DEVICES chooses another`)
+    notes.push(`${gpus.length} GPUs: the first visible one is used; CUDA_VISIBLE_DEVICES chooses another`)
   return notes
 }

@@ -1,7 +1,7 @@
 import { rhythmOptions } from '../credit/rhythmOptions'
 import { strategyNamed } from '../credit/strategies'
 import type { Precision } from '../engine/precision'
-import { tf } from '../engine/tensorflow'
+import { currentValues, tf } from '../engine/tensorflow'
 import { KeyValueCache } from '../model/cache'
 import type { ModelConfig } from '../model/config'
 import { decodeStep, forward, logits } from '../model/decoder'
@@ -162,9 +162,9 @@ async function stepQuantities(model: LanguageModel, sequences: Sequences) {
     const gradient = joined(entries.map((entry) => entry.gradient.dataSync()))
     const norm = gradients.globalNorm()
     // A copy: the update changes weights in place.
-    const before = joined(entries.map(({ weight }) => weight.dataSync()))
+    const before = joined(entries.map(({ weight }) => currentValues(weight)))
     optimizer.step(entries, 1e-2)
-    const after = joined(entries.map(({ weight }) => weight.dataSync()))
+    const after = joined(entries.map(({ weight }) => currentValues(weight)))
     return {
       gamma: joined(responses.map(({ gammas }) => gammas)),
       ...headQuantities('training', groups.local, groups.global),

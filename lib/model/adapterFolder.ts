@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { tf } from '../engine/tensorflow'
+import { currentValues, tf } from '../engine/tensorflow'
 import { CheckpointError, quoted } from './checkpointError'
 import { resolveModel } from './hub'
 import { type AdaptedMatrix, LORA_TARGETS } from './lora'
@@ -52,7 +52,7 @@ export async function saveAdapters(adapters: LoraAdapters, folder: string, base:
     for (const [factor, tensor] of Object.entries({ A: a, B: b }))
       tensors[factorName(name, factor as 'A' | 'B')] = {
         shape: tensor.shape,
-        load: () => tensor.dataSync() as Float32Array,
+        load: () => currentValues(tensor),
       }
   await writeSafetensors(path.join(folder, WEIGHTS), tensors, { format: 'pt' })
   const config = {

@@ -2,7 +2,7 @@ import { toFloat32 } from '../engine/bfloat16'
 import { add, matMul } from '../engine/ops'
 import type { Precision } from '../engine/precision'
 import { Scope } from '../engine/scope'
-import { isBfloat16, tf, upload } from '../engine/tensorflow'
+import { currentValues, isBfloat16, tf, upload } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 import { disposeProducts, layerProducts, NARROW_MATRICES } from './layerProducts'
 import type { LayerProducts } from './linear'
@@ -157,20 +157,19 @@ export interface StoredWeight {
  */
 export function storedWeights(config: ModelConfig, weights: DecoderWeights): StoredWeight[] {
   const { numAttentionHeads: heads, numKeyValueHeads: keyValueHeads, headDim } = config
-  const values = (tensor: tf.Tensor) => tensor.dataSync() as Float32Array
   const plain = (name: string, tensor: tf.Tensor | null): StoredWeight[] =>
-    tensor ? [{ name, shape: [...tensor.shape], load: () => values(tensor) }] : []
+    tensor ? [{ name, shape: [...tensor.shape], load: () => currentValues(tensor) }] : []
   /** What the layer multiplies with, in float32: of a matrix in bfloat16, with its adapter. */
   const matrix = (name: string, layer: LayerWeights, which: (typeof NARROW_MATRICES)[number]): StoredWeight[] => {
     const tensor = layer[which]
     const load = () => {
-      if (!isBfloat16(tensor)) return values(tensor)
+      if (!isBfloat16(tensor)) return currentValues(tensor)
       const wide = tf.tidy(() => {
         const own = toFloat32(tensor)
         const adapter = layer.products?.[which].adapter
         return adapter ? add(own, matMul(adapter.b, adapter.a)) : own
       })
-      const numbers = values(wide)
+      const numbers = currentValues(wide)
       wide.dispose()
       return numbers
     }
@@ -197,12 +196,12 @@ export function storedWeights(config: ModelConfig, weights: DecoderWeights): Sto
     const { queryKeyValueBias: bias, queryKeyNorm: norm } = layer
     return [
       ...plain(`${at}input_layernorm.weight`, layer.inputNorm),
-      ...parts(projections('weight'), () => values(layer.queryKeyValue), config.hiddenSize),
-      ...(bias ? parts(projections('bias'), () => values(bias)) : []),
+      ...parts(projections('weight'), () => currentValues(layer.queryKeyValue), config.hiddenSize),
+      ...(bias ? parts(projections('bias'), () => currentValues(bias)) : []),
       ...(norm
         ? [
-            { name: `${attention}q_norm.weight`, shape: [headDim], load: () => values(norm).slice(0, headDim) },
-            { name: `${attention}k_norm.weight`, shape: [headDim], load: () => values(norm).slice(-headDim) },
+            { name: `${attention}q_norm.weight`, shape: [headDim], load: () => currentValues(norm).slice(0, headDim) },
+            { name: `${attention}k_norm.weight`, shape: [headDim], load: () => currentValues(norm).slice(-headDim) },
           ]
         : []),
       ...matrix(`${attention}o_proj.weight`, layer, 'output'),

@@ -7,7 +7,7 @@ import { tslabHost } from './tslabHost'
 /** Shows how a sweep stands: in place in a notebook and on a terminal, elsewhere a line for each event and now and then. */
 export interface SweepDisplay {
   update(view: SweepView): void
-  /** Something happened: shown where there is no table to see it in. */
+  /** Something happened: a line of its own where there is no table, else the last of them is below it. */
   event(text: string): void
 }
 
@@ -36,12 +36,17 @@ interface Canvas {
 
 function canvas(): Canvas {
   const host = tslabHost()
+  let last = ''
+  const event = (text: string) => {
+    last = text
+  }
   if (host) {
     const display = host.newDisplay()
     return {
       interval: REDRAW_MS,
-      view: (view) => display.bundle({ 'text/plain': sweepText(view).join('\n'), 'text/html': sweepHtml(view) }),
-      event: () => {},
+      view: (view) =>
+        display.bundle({ 'text/plain': sweepText(view, last).join('\n'), 'text/html': sweepHtml(view, last) }),
+      event,
     }
   }
   const { stderr } = process
@@ -58,12 +63,14 @@ function canvas(): Canvas {
       // One row is left for the cursor: a table as high as the terminal would scroll and could not be drawn over.
       const room = Math.max(3, (stderr.rows || 24) - 1)
       const width = stderr.columns || 80
-      const shown = sweepText(view, room).map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line))
+      const shown = sweepText(view, last, room).map((line) =>
+        line.length > width ? `${line.slice(0, width - 1)}…` : line,
+      )
       const up = lines > 0 ? `\u001b[${lines}A` : ''
       stderr.write(`${up}${shown.map((line) => `\r${line}\u001b[K\n`).join('')}\u001b[J`)
       lines = view.over ? 0 : shown.length
     },
-    event: () => {},
+    event,
   }
 }
 
@@ -103,7 +110,7 @@ export function armRows(runs: readonly RunView[]) {
   })
 }
 
-/** Those that run or have failed, one line each. */
+/** Those that run, have failed, were stopped, or wait for something else than their turn, one line each. */
 export function runLines(runs: readonly RunView[]): string[] {
   const of = (state: RunView['state']) => runs.filter((run) => run.state === state)
   const percent = (share: number | null) => (share === null ? '' : `, accuracy ${(100 * share).toFixed(1)} %`)
@@ -115,20 +122,26 @@ export function runLines(runs: readonly RunView[]): string[] {
         `${run.message ? ` (${run.message})` : ''}`,
     ),
     ...of('failed').map((run) => `failed: ${run.name}: ${(run.message ?? '').split('\n').at(-1)}`),
+    ...[...of('waiting'), ...of('stopped')]
+      .filter(({ message }) => message !== null && !message.endsWith(' is not done'))
+      .map((run) => `${run.state}: ${run.name}: ${run.message}`),
   ]
 }
 
 /** The table as lines; where there is no room for all of it, arms go first. */
-export function sweepText(view: SweepView, room = Number.POSITIVE_INFINITY): string[] {
+export function sweepText(view: SweepView, last = '', room = Number.POSITIVE_INFINITY): string[] {
   const table = tableText(tableOf(armRows(view.runs), { limit: 1000 })).split('\n')
-  const runs = runLines(view.runs)
+  const runs = [...runLines(view.runs), ...lastLine(view, last)]
   const all = [headline(view), ...table, ...runs]
   if (all.length <= room) return all
   const short = [headline(view), ...runs]
   return short.length <= room ? short : [...short.slice(0, room - 1), `… and ${short.length - room + 1} more lines`]
 }
 
-export function sweepHtml(view: SweepView): string {
-  const lines = runLines(view.runs).map((line) => `<div>${escapeMarkup(line)}</div>`)
+export function sweepHtml(view: SweepView, last = ''): string {
+  const lines = [...runLines(view.runs), ...lastLine(view, last)].map((line) => `<div>${escapeMarkup(line)}</div>`)
   return `<div>${escapeMarkup(headline(view))}</div>${tableHtml(tableOf(armRows(view.runs), { limit: 1000 }))}${lines.join('')}`
 }
+
+/** What happened last, while the sweep goes on. */
+const lastLine = (view: SweepView, last: string) => (last === '' || view.over ? [] : [`last: ${last.split('\n')[0]}`])

@@ -90,14 +90,12 @@ async function runsOf(folders: readonly string[]): Promise<PlannedRun[]> {
 /** Seconds of a step of each kind, evaluations included, as the training plan has them. */
 async function plannedSpeed({ sweep }: SweepPlan): Promise<{ warmup: number; cell: number }> {
   const { trainingPlan } = await import('../training/trainingPlan')
-  const { supervised, grpo, evaluation } = sweep.base
+  const { supervised, grpo } = sweep.base
   const { seconds } = await trainingPlan(sweep.base)
   const warmup = seconds.supervised ?? 0
   if (!grpo) return { warmup, cell: warmup }
   const step = (seconds.rollout ?? 0) + (seconds.oldLogprob ?? 0) + (seconds.update ?? 0)
-  const responses = evaluation ? evaluation.items * (evaluation.samples + 1) : 0
-  const perResponse = (seconds.rollout ?? 0) / (grpo.prompts * grpo.responses)
-  const evaluating = (evaluationsOf(sweep.base) * responses * perResponse) / grpo.steps
+  const evaluating = (evaluationsOf(sweep.base) * (seconds.evaluation ?? 0)) / grpo.steps
   const own = supervised && !sweep.warmup ? (supervised.steps * warmup) / grpo.steps : 0
   return { warmup, cell: step + evaluating + own }
 }

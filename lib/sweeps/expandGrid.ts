@@ -30,10 +30,10 @@ export function expandGrid(sweep: Pick<Sweep, 'axes' | 'seeds' | 'warmup' | 'exc
       ),
     [{ labels: {}, set: {} }],
   )
-  const starts = sweep.seeds.flatMap((seed, i): Pick<GridCell, 'seed' | 'warmup'>[] => {
+  const starts = sweep.seeds.flatMap((seed): Pick<GridCell, 'seed' | 'warmup'>[] => {
     if (!sweep.warmup) return [{ seed, warmup: null }]
     const { seeds, pairing } = sweep.warmup
-    const chosen = pairing === 'cross' ? seeds : [seeds[i % seeds.length]!]
+    const chosen = pairing === 'cross' ? seeds : [seeds[seed % seeds.length]!]
     return chosen.map((warmup) => ({ seed, warmup }))
   })
   const cells = starts.flatMap((start) =>

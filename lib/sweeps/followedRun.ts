@@ -46,7 +46,8 @@ export function verdict(
     return { state: 'stopped', message: 'was stopped by others; the next sweep goes on with it' }
   // A shell's 128 + n is signal n.
   if (typeof status.exitCode === 'number' && status.exitCode <= 128) return { state: 'printed' }
-  const fruitless = progress.step > beganAt ? 0 : before + 1
+  // One that its cluster lost before it began says nothing about the run.
+  const fruitless = progress.step > beganAt ? 0 : status.state === 'lost' && !own ? before : before + 1
   const how = status.message ?? status.state
   return fruitless < FRUITLESS_ATTEMPTS
     ? { state: 'again', how, fruitless }

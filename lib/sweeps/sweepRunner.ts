@@ -25,6 +25,8 @@ export class SweepRunner {
   /** How often the runs have been asked to end, and how often that was wished. */
   private stops = 0
   private wishes = 0
+  /** Those that the launcher is still to be asked to end. */
+  private unstopped = new Set<FollowedRun>()
 
   /** @param reused folders of other sweeps' runs, by cell */
   constructor(
@@ -71,7 +73,7 @@ export class SweepRunner {
     const progress = runProgress(one.run)
     one.job = await this.folder.readJob(one.run)
     if (progress.state === 'finished') {
-      one.state = 'done'
+      await this.finish(one)
       if (one.reused) one.message = 'of another sweep'
     } else if (one.job?.failed && !retry) {
       one.state = 'failed'
@@ -106,8 +108,7 @@ export class SweepRunner {
     if (found.state === 'printed') return this.failAsPrinted(one, status)
     one.message = null
     if (found.state === 'done') {
-      one.state = 'done'
-      if (run.kind === 'cell') await dropCheckpoints(run.folder, this.plan.sweep.checkpoints)
+      await this.finish(one)
       this.event(`${run.name}: done`)
     } else if (found.state === 'stopped') {
       one.state = 'stopped'
@@ -118,6 +119,12 @@ export class SweepRunner {
       one.fruitless = found.fruitless
       this.event(`${run.name}: its process is gone (${found.how}); it goes on from its last checkpoint`)
     }
+  }
+
+  /** Also of a run that finished while no sweep watched. */
+  private async finish(one: FollowedRun): Promise<void> {
+    Object.assign(one, { state: 'done', message: null })
+    if (one.run.kind === 'cell' && !one.reused) await dropCheckpoints(one.run.folder, this.plan.sweep.checkpoints)
   }
 
   private async failAsPrinted(one: FollowedRun, status: JobStatus): Promise<void> {
@@ -141,13 +148,21 @@ export class SweepRunner {
   }
 
   private async stopRunning(reason: string): Promise<void> {
-    if (this.stops >= Math.max(1, this.wishes)) return
-    const running = this.followed.filter(({ state }) => state === 'running')
-    if (this.stops === 0 && running.length > 0)
-      this.event(`stopping (${reason}): ${running.length} runs end after their steps in progress`)
-    this.note = 'stopping'
-    this.stops++
-    for (const one of running) await this.ask(() => this.options.launcher.stop(one.job!.id!))
+    const { launcher } = this.options
+    if (this.stops < Math.max(1, this.wishes)) {
+      const running = this.followed.filter(({ state }) => state === 'running')
+      if (this.stops === 0 && running.length > 0)
+        this.event(`stopping (${reason}): ${running.length} runs end after their steps in progress`)
+      this.note = 'stopping'
+      this.stops++
+      this.unstopped = new Set(running)
+    }
+    for (const one of this.unstopped) {
+      // A launcher that does not answer is asked again at the next look.
+      const isAsked = one.state !== 'running' || (await this.ask(() => launcher.stop(one.job!.id!).then(() => true)))
+      if (!isAsked) return
+      this.unstopped.delete(one)
+    }
   }
 
   private async startWaiting(): Promise<void> {
@@ -157,7 +172,7 @@ export class SweepRunner {
       if (free <= 0) return
       if (one.state !== 'waiting' || this.warmupOf(one) || !this.isNeeded(one)) continue
       // Another sweep that shares the warm-up may have made it.
-      if (runProgress(one.run).state === 'finished') Object.assign(one, { state: 'done', message: null })
+      if (runProgress(one.run).state === 'finished') await this.finish(one)
       else if (isHeld(one.run)) one.message = 'another process is at it'
       else if (await this.start(one)) free--
       else return

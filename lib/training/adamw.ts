@@ -160,15 +160,25 @@ export class AdamW {
 function adamUpdate({ m, v }: Piece, gradient: Tensor, numbers: AdamNumbers, seeds: [number, number]): Tensor {
   const zeros = execute('ZerosLike', [gradient])
   const update = new ResourceVariable(zeros)
-  const [first, second] = [m.open(), v.open()]
   try {
     zeros.dispose()
-    applyAdam(update, first, second, gradient, numbers)
-    return update.read()
+    return opened(m, seeds[0], (first) =>
+      opened(v, seeds[1], (second) => {
+        applyAdam(update, first, second, gradient, numbers)
+        return update.read()
+      }),
+    )
   } finally {
-    m.close(first, seeds[0])
-    v.close(second, seeds[1])
     update.dispose()
+  }
+}
+
+function opened<T>(moment: Piece['m'], seed: number, use: (variable: ResourceVariable) => T): T {
+  const variable = moment.open()
+  try {
+    return use(variable)
+  } finally {
+    moment.close(variable, seed)
   }
 }
 

@@ -32,6 +32,10 @@ test('the verdict, from where "no effect" and the paper\'s value lie to our inte
     [value([2, 4], null, { paperSign: 1 }), 'agrees in direction'],
     [value([-1, 4], null, { paperSign: 1 }), 'undecided'],
     [value([2, 4], null, { paperSign: -1 }), 'disagrees'],
+    // A test that does not tell it from nothing goes before the interval.
+    [value([2, 4], 5, { isDistinct: false }), 'not seen'],
+    [value([2, 6], 5, { isDistinct: false }), 'undecided'],
+    [value([-4, -2], 5, { isDistinct: false }), 'not seen'],
     // A probability whose "no effect" is one half.
     [value([52, 76], 87, { noEffect: 50 }), 'agrees in direction'],
     [value([30, 45], 87, { noEffect: 50 }), 'disagrees'],
@@ -82,7 +86,8 @@ test('what is recorded of the paper, and what is not', async () => {
   // 5, 6 and 5 points; the paper's 63.1 - 52.6.
   assert.deepEqual([coupled!.quantity, coupled!.paper], ['coupled above uniform', 10.5])
   assert.ok(Math.abs(coupled!.ours! - 16 / 3) < 1e-9)
-  assert.equal(coupled!.verdict, 'agrees in direction')
+  // Three pairs have no p below 1/4: they tell nothing apart, whatever the interval.
+  assert.equal(coupled!.verdict, 'not seen')
   // -2, 2 and 0 points beside the paper's 2.4.
   assert.ok(random!.low! < 0 && random!.high! > 0)
   assert.ok(['undecided', 'not seen'].includes(random!.verdict))

@@ -44,9 +44,23 @@ test('the table of a sweep: what is done, what runs and how fast, what failed an
   ])
 })
 
+test('what a run waits for, why it was stopped, and what happened last', () => {
+  const waits = run('coupled', 'waiting', { message: 'another process is at it' })
+  const turn = run('coupled', 'waiting', { message: 'its warm-up seed-0 is not done' })
+  const stopped = run('uniform', 'stopped', { message: 'was stopped by others' })
+  const shown = sweepText({ ...view, runs: [waits, turn, stopped] }, 'coupled-0: done\nand more')
+  assert.deepEqual(shown.slice(5), [
+    'waiting: coupled-0: another process is at it',
+    'stopped: uniform-0: was stopped by others',
+    'last: coupled-0: done',
+  ])
+  assert.match(sweepHtml(view, 'a <b> happened'), /last: a &lt;b&gt; happened/)
+  assert.doesNotMatch(sweepHtml({ ...view, over: true }, 'a'), /last:/)
+})
+
 test('on a low terminal the arms go first, then the last of the runs', () => {
-  assert.equal(sweepText(view, 8).length, 3)
-  const small = sweepText({ ...view, runs: Array.from({ length: 9 }, () => view.runs[3]!) }, 4)
+  assert.equal(sweepText(view, '', 8).length, 3)
+  const small = sweepText({ ...view, runs: Array.from({ length: 9 }, () => view.runs[3]!) }, '', 4)
   assert.deepEqual(small.slice(2), [small[1], '… and 7 more lines'])
 })
 

@@ -69,7 +69,8 @@ test('warm-ups crossed with seeds, or in turn', () => {
       ({ seed, warmup }) => `${seed} from ${warmup}`,
     )
   assert.deepEqual(starts('cross'), ['7 from 0', '7 from 1', '8 from 0', '8 from 1', '9 from 0', '9 from 1'])
-  assert.deepEqual(starts('alternate'), ['7 from 0', '8 from 1', '9 from 0'])
+  // By the seed itself: a sweep of other seeds pairs those that it shares alike.
+  assert.deepEqual(starts('alternate'), ['7 from 1', '8 from 0', '9 from 1'])
 })
 
 test('an exclusion leaves out the cells that meet all of its conditions', () => {

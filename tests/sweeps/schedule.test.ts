@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 import test from 'node:test'
@@ -145,6 +145,47 @@ test('a launcher that does not answer is asked again', { timeout: 30_000 }, asyn
   const { state } = await sweep(planOf('silent'), launcher, { onUpdate: ({ note }) => notes.add(note) })
   assert.equal(state, 'finished')
   assert.ok(notes.has('scripted does not answer: the connection was refused'))
+})
+
+test('a run that the cluster loses before it begins is submitted again, however often', async () => {
+  const launcher = always(done)
+  const { submit } = ScriptedLauncher.prototype
+  launcher.submit = async function (job) {
+    // The job never becomes known.
+    if (this.submitted.length < 5) return String(this.submitted.push(job))
+    return submit.call(this, job)
+  }
+  const { state } = await sweep(planOf('unlucky', { axes: {}, seeds: 1 }), launcher)
+  assert.deepEqual([state, launcher.submitted.length], ['finished', 6])
+})
+
+test('a wish to stop that the launcher did not hear is told again', { timeout: 30_000 }, async () => {
+  const launcher = always(running)
+  const { stop } = ScriptedLauncher.prototype
+  let deaf = 2
+  launcher.stop = async function (id) {
+    if (deaf-- > 0) throw new LauncherUnavailable('the connection was refused')
+    return stop.call(this, id)
+  }
+  const wish = new AbortController()
+  const { state } = await sweep(planOf('deaf'), launcher, {
+    signal: wish.signal,
+    onUpdate: () => launcher.submitted.length === 2 && wish.abort(),
+  })
+  assert.equal(state, 'stopped')
+  assert.deepEqual(
+    launcher.stopped,
+    launcher.submitted.map(({ id }) => id),
+  )
+})
+
+test('checkpoints of a run that finished while no sweep watched are dropped too', async () => {
+  const plan = planOf('unwatched', { axes: {}, seeds: 1, checkpoints: 'none' })
+  const [cell] = plan.cells
+  mkdirSync(join(cell!.folder, 'checkpoints', 'step-6'), { recursive: true })
+  cpSync(join(folder, 'unlucky', 'cells', 'seed=0'), cell!.folder, { recursive: true })
+  assert.equal((await sweep(plan, always(done))).state, 'finished')
+  assert.equal(existsSync(join(cell!.folder, 'checkpoints')), false)
 })
 
 test('asked twice to stop, a sweep asks its runs twice: the second time they end at once', async () => {
