@@ -35,7 +35,12 @@ export class ResourceVariable {
     const name = textAttribute('shared_name', `${session}-${made++}`)
     const attributes = [typeAttribute('dtype'), shape, textAttribute('container', ''), name]
     this.handle = binding.executeOp('VarHandleOp', attributes, [], 1)[0]!.id
-    this.assign(initial)
+    try {
+      this.assign(initial)
+    } catch (error) {
+      this.dispose()
+      throw error
+    }
   }
 
   get id(): number {

@@ -159,9 +159,13 @@ export class AdamW {
 /** What Adam adds to the rows of a piece, whose moments move. */
 function adamUpdate({ m, v }: Piece, gradient: Tensor, numbers: AdamNumbers, seeds: [number, number]): Tensor {
   const zeros = execute('ZerosLike', [gradient])
-  const update = new ResourceVariable(zeros)
+  let update: ResourceVariable
   try {
+    update = new ResourceVariable(zeros)
+  } finally {
     zeros.dispose()
+  }
+  try {
     return opened(m, seeds[0], (first) =>
       opened(v, seeds[1], (second) => {
         applyAdam(update, first, second, gradient, numbers)
