@@ -12,18 +12,18 @@ import { runNotebook } from './runNotebook'
 const folder = temporaryFolder()
 const at = (name: string) => join(folder, name)
 
-/** A sweep of 6 seeds in which each arm ends by so many points above the first, and its last seed half a point higher. */
+/** A sweep of 7 seeds in which each arm ends by so many points above the first, and its last seed half a point higher. */
 function recordOf(name: string, paper: string | null, points: Record<string, number>): SweepRecord {
   const arms = Object.entries(points)
   return {
     ...{ format: SWEEP_FORMAT, name, baseline: arms[0]![0], paper, machine: null },
     rows: arms.flatMap(([arm, above]) =>
-      [0, 1, 2, 3, 4, 5].map((seed) => ({
+      [0, 1, 2, 3, 4, 5, 6].map((seed) => ({
         ...{ sweep: name, cell: `${arm} ${seed}`, arm, labels: {}, seed, warmup: 0, state: 'finished' as const },
         ...{ steps: 20, seconds: 60, meanCredit: 1, reward: { step: [20], value: [0.3] } },
         evaluations: [0, 20].map((step) => ({
           ...{ step, greedy: 0.3 },
-          sampled: 0.3 + (step / 2000) * (above + (above !== 0 && seed === 5 ? 0.5 : 0)) + seed / 100,
+          sampled: 0.3 + (step / 2000) * (above + (above !== 0 && seed === 6 ? 0.5 : 0)) + seed / 100,
         })),
       })),
     ),
@@ -54,10 +54,10 @@ test('notebook 04: gammas on one response, a sweep of its own, and the recorded 
   assert.match(texts.at(-1)!, /not recorded yet[\s\S]*top-share/)
   assert.doesNotMatch(texts.at(-1)!, /sign|of-my-own/)
   assert.match(printed, /headline: tiny sweep, coupled less uniform: .* 2 pairs, p = /)
-  // Six pairs of one sign: p = 2 / 64, twice for two comparisons.
+  // Seven pairs of one sign: p = 2 / 128, twice for two comparisons.
   assert.match(
     printed,
-    /headline: coupled less uniform: 10\.1 points \[.*\], 6 pairs, p = 0\.06 after Holm; paper 10\.5/,
+    /headline: coupled less uniform: 10\.1 points \[.*\], 7 pairs, p = 0\.03 after Holm; paper 10\.5/,
   )
   assert.match(
     printed,
