@@ -12,7 +12,16 @@ const SWEEP_OF: Record<PaperAblation, string | null> = {
 }
 
 /** Sweeps of which we have no number of the paper's. */
-const WITHOUT_PAPER = ['equal-credit', 'window', 'horizon', 'horizon-paper', 'alpha', 'lookback', 'amplification']
+const WITHOUT_PAPER = [
+  'equal-credit',
+  'shuffled',
+  'window',
+  'horizon',
+  'horizon-paper',
+  'alpha',
+  'lookback',
+  'amplification',
+]
 
 /**
  * The paper's accuracies and ours as points above plain GRPO (`uniform`), whose level depends on task and model: the first benchmark of each ablation beside the

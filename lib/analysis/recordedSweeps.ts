@@ -7,6 +7,7 @@ import type { SweepRecord } from './sweepRow'
 export const READY_SWEEPS: Readonly<Record<string, string>> = {
   strategies: 'Which credit strategy ends highest?',
   'equal-credit': 'And if all give the same amount of credit?',
+  shuffled: 'Does it matter where it falls in the response?',
   'top-share': 'How many tokens should be amplified?',
   'bottom-share': 'Does it matter which tokens?',
   sign: 'Which advantages should be scaled?',

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { mean, median, sampleStandardDeviation } from 'simple-statistics'
 import { InvalidArgument } from '../rhythm/invalidArgument'
 import { type BootstrapOptions, bootstrapSums, type Estimate } from './bootstrap'
@@ -17,7 +18,7 @@ import {
 export interface SweepTableOptions {
   /** Default `final`. */
   measure?: SweepMeasure
-  /** Which arm the others are compared with. Default: the record's. */
+  /** Which arm the others are compared with, or `axis=label`, as `baselineOf` says. Default: the record's. */
   baseline?: string
   bootstrap?: Partial<BootstrapOptions>
 }
@@ -108,30 +109,27 @@ export interface ComparisonRow {
   paperDifference: number | null
 }
 
-/** Every other arm against the baseline. Throws if no arm is called so. */
+/** Every other arm against its baseline. Throws if no arm is called so. */
 export function comparisonTable(record: SweepRecord, options: SweepTableOptions = {}): ComparisonRow[] {
   const { measure = 'final', bootstrap } = options
-  const baseline = baselineOf(record, options.baseline)
   const paper = paperAccuracies(record.paper)
   const paperOf = (arm: string) => paper.find((value) => value.arm === arm)?.accuracy ?? null
-  const rows = armsOf(record.rows)
-    .filter((arm) => arm !== baseline)
-    .map((arm): ComparisonRow => {
-      const pairs = pairedDifferences(record.rows, arm, baseline, measure)
-      const differences = pairs.map(({ value }) => value)
-      const { value, low, high } = meanOverSeeds(pairs, bootstrap)
-      const spread = differences.length > 1 ? sampleStandardDeviation(differences) : null
-      const [ours, theirs] = [paperOf(arm), paperOf(baseline)]
-      return {
-        ...{ sweep: record.name, arm, baseline, measure, pairs: pairs.length, difference: value, low, high, spread },
-        ahead: differences.filter((d) => d > 0).length,
-        p: pairs.length === 0 ? null : signFlipP(differences),
-        adjustedP: null,
-        smallestP: pairs.length === 0 ? null : smallestSignFlipP(pairs.length),
-        visible: spread === null ? null : visibleDifference(pairs.length, spread),
-        paperDifference: ours === null || theirs === null ? null : ours - theirs,
-      }
-    })
+  const rows = baselineOf(record, options.baseline).compared.map(({ arm, baseline }): ComparisonRow => {
+    const pairs = pairedDifferences(record.rows, arm, baseline, measure)
+    const differences = pairs.map(({ value }) => value)
+    const { value, low, high } = meanOverSeeds(pairs, bootstrap)
+    const spread = differences.length > 1 ? sampleStandardDeviation(differences) : null
+    const [ours, theirs] = [paperOf(arm), paperOf(baseline)]
+    return {
+      ...{ sweep: record.name, arm, baseline, measure, pairs: pairs.length, difference: value, low, high, spread },
+      ahead: differences.filter((d) => d > 0).length,
+      p: pairs.length === 0 ? null : signFlipP(differences),
+      adjustedP: null,
+      smallestP: pairs.length === 0 ? null : smallestSignFlipP(pairs.length),
+      visible: spread === null ? null : visibleDifference(pairs.length, spread),
+      paperDifference: ours === null || theirs === null ? null : ours - theirs,
+    }
+  })
   const adjusted = holm(rows.map(({ p }) => p))
   return rows.map((row, i) => ({ ...row, adjustedP: adjusted[i]! }))
 }
@@ -151,7 +149,7 @@ export interface PowerRow {
   /** Seeds for one comparison chosen beforehand, and with the upper bound of the spread. */
   seeds: number
   seedsHigh: number
-  /** Seeds if every arm is compared with the baseline, each tested at the level divided by their number. */
+  /** Seeds if every arm is compared with its baseline, each tested at the level divided by their number. */
   seedsForAll: number
 }
 
@@ -165,12 +163,11 @@ export function powerTable(
   options: SweepTableOptions & PowerOptions & { differences?: readonly number[] } = {},
 ): PowerRow[] {
   const { measure = 'final', differences = [0.01, 0.02, 0.03, 0.05], power, alpha } = options
-  const baseline = baselineOf(record, options.baseline)
-  const arms = armsOf(record.rows).filter((arm) => arm !== baseline)
+  const { compared } = baselineOf(record, options.baseline)
   let squares = 0
   let degrees = 0
   let pairs = 0
-  for (const arm of arms) {
+  for (const { arm, baseline } of compared) {
     const own = pairedDifferences(record.rows, arm, baseline, measure).map(({ value }) => value)
     if (own.length < 2) continue
     squares += (own.length - 1) * sampleStandardDeviation(own) ** 2
@@ -184,7 +181,7 @@ export function powerTable(
     ...{ spread: spread.value, spreadLow: spread.low, spreadHigh: spread.high },
     seeds: seedsNeeded(difference, spread.value, { power, alpha }),
     seedsHigh: seedsNeeded(difference, spread.high, { power, alpha }),
-    seedsForAll: seedsNeeded(difference, spread.value, { power, alpha, comparisons: arms.length }),
+    seedsForAll: seedsNeeded(difference, spread.value, { power, alpha, comparisons: compared.length }),
   }))
 }
 
@@ -226,12 +223,52 @@ export function meanOverSeeds(
   return bootstrapSums(widened, ([sum]) => [sum! / known.length], options)[0]!
 }
 
-/** The arm that others are compared with. Throws if there is none of this name. */
-export function baselineOf(record: SweepRecord, given?: string): string {
-  const arms = armsOf(record.rows)
-  const wanted = given ?? record.baseline
-  if (arms.includes(wanted)) return wanted
-  throw new InvalidArgument(`no arm of ${record.name} is called '${wanted}': expected one of ${arms.join(', ')}`)
+/** What the arms of a sweep are compared with. */
+export interface SweepBaseline {
+  /** As it is written: an arm, or `axis=label`. */
+  text: string
+  /** The one arm that all others are compared with; null where each has its own. */
+  arm: string | null
+  compared: { arm: string; baseline: string }[]
+}
+
+/**
+ * What arms are compared with: one arm, by its name; or by `axis=label` (`placement=shuffled`) each with the arm that has this label on this axis and all other
+ * labels as it has them, where there is one. Throws if no arm is called so and none has such a counterpart.
+ */
+export function baselineOf(
+  {
+    name,
+    baseline,
+    rows,
+  }: Pick<SweepRecord, 'name' | 'baseline'> & { rows: readonly Pick<SweepRow, 'arm' | 'labels'>[] },
+  given?: string,
+): SweepBaseline {
+  const arms = armsOf(rows)
+  const text = given ?? baseline
+  if (arms.includes(text))
+    return { text, arm: text, compared: arms.filter((arm) => arm !== text).map((arm) => ({ arm, baseline: text })) }
+  const [axis, label] = splitAtFirst(text, '=')
+  const labels = new Map(rows.map((row) => [row.arm, row.labels]))
+  const compared = arms.flatMap((arm) => {
+    const own = labels.get(arm)!
+    if (label === null || !(axis in own) || own[axis] === label) return []
+    const counterpart = arms.find((other) => isDeepStrictEqual(labels.get(other), { ...own, [axis]: label }))
+    return counterpart === undefined ? [] : [{ arm, baseline: counterpart }]
+  })
+  if (compared.length > 0) return { text, arm: null, compared }
+  const known = new Map<string, Set<string>>()
+  for (const row of rows)
+    for (const [key, value] of Object.entries(row.labels)) known.set(key, (known.get(key) ?? new Set()).add(value))
+  const choices = [...known].map(([key, values]) => `${key}=${[...values].join('|')}`)
+  throw new InvalidArgument(
+    `no arm of ${name} is called '${text}': expected one of ${arms.join('; ')}, or an axis with one of its labels (${choices.join('; ')})`,
+  )
+}
+
+function splitAtFirst(text: string, separator: string): [string, string | null] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + separator.length)]
 }
 
 const finished = (rows: readonly SweepRow[], arm: string) =>

@@ -15,7 +15,10 @@ export function register(program: Command): void {
     .command('compare')
     .description("What sweeps found: arms, paired differences and the power of their tests, the paper's values beside.")
     .argument('<folders...>', 'folders of sweeps, finished or not, or of their records')
-    .option('--baseline <arm>', 'the arm that others are compared with; by default as the sweep says')
+    .option(
+      '--baseline <arm>',
+      'the arm that others are compared with, or axis=label: each with its counterpart that has this label; by default as the sweep says',
+    )
     .addOption(new Option('--measure <name>', 'what is compared').choices([...SWEEP_MEASURES]).default('final'))
     .option('--threshold <percent>', 'also the steps until sampled accuracy reaches this', realNumber)
     .option('--output <folder>', 'write runs.json, which holds all that tables and figures need, and the tables')

@@ -7,6 +7,7 @@ export function sweepReport(record: SweepRecord, tables: SweepTables): string {
   const { arms, comparisons, power } = tables
   const open = record.rows.filter(({ state }) => state !== 'finished')
   const paper = arms.some(({ paperAccuracy }) => paperAccuracy !== null)
+  const ownBaselines = new Set(comparisons.map(({ baseline }) => baseline)).size > 1
   const block = (title: string, rows: object[]) =>
     rows.length === 0 ? [] : [tableText(tableOf(rows, { title, limit: 1000 }))]
   return [
@@ -32,9 +33,10 @@ export function sweepReport(record: SweepRecord, tables: SweepTables): string {
       })),
     ),
     ...block(
-      `Differences to ${comparisons[0]?.baseline} in points (${comparisons[0]?.measure}), paired by seed and warm-up; p by sign flips, and after Holm's correction`,
+      `Differences to ${ownBaselines ? 'the arm beside each' : comparisons[0]?.baseline} in points (${comparisons[0]?.measure}), paired by seed and warm-up; p by sign flips, and after Holm's correction`,
       comparisons.map((row) => ({
         arm: row.arm,
+        ...(ownBaselines ? { less: row.baseline } : {}),
         pairs: row.pairs,
         difference: withInterval(row.difference, row.low, row.high, 100, true),
         spread: number(row.spread, 100),

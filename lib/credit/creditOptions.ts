@@ -24,6 +24,8 @@ export interface CreditOptions {
   deltaThreshold: Threshold
   /** `mean` divides gamma by its mean over the response: where credit goes, without how much. */
   normalize: 'none' | 'mean'
+  /** `shuffled` permutes a strategy's gammas at random within the response: the same amount of credit, elsewhere. A control of any strategy. */
+  placement: 'own' | 'shuffled'
   sign: AdvantageSign
 }
 
@@ -36,6 +38,7 @@ export const DEFAULT_CREDIT: CreditOptions = {
   waadThreshold: { quantile: 0.5 },
   deltaThreshold: { quantile: 0.5 },
   normalize: 'none',
+  placement: 'own',
   sign: 'both',
 }
 
@@ -66,6 +69,7 @@ export function creditOptions(given: Partial<CreditOptions> = {}): CreditOptions
   check('waadThreshold', isThreshold(options.waadThreshold), threshold)
   check('deltaThreshold', isThreshold(options.deltaThreshold), threshold)
   check('normalize', ['none', 'mean'].includes(options.normalize), "'none' or 'mean'")
+  check('placement', ['own', 'shuffled'].includes(options.placement), "'own' or 'shuffled'")
   check(
     'sign',
     ['both', 'positive', 'negative', 'nonnegative'].includes(options.sign),

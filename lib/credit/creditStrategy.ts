@@ -29,7 +29,7 @@ export type CreditStrategy = (rhythm: ResponseRhythm, options: CreditOptions, ra
 
 /**
  * The gammas of one response, `[length]`: runs the strategy, refuses a result that is not one finite, nonnegative number for
- * each token, and normalises if asked. What the strategy throws is passed on: gamma never silently stays 1.
+ * each token, and shuffles and normalises if asked. What the strategy throws is passed on: gamma never silently stays 1.
  * @param seed of the strategy's random stream; give each response its own
  */
 export function creditOf(
@@ -40,7 +40,8 @@ export function creditOf(
 ): number[] {
   const complete = creditOptions(options)
   checkLengths(rhythm)
-  const result = strategy(rhythm, complete, randomStream(seed))
+  const stream = randomStream(seed)
+  const result = strategy(rhythm, complete, stream)
   const name = strategy.name || 'anonymous'
   if (result === null || typeof result !== 'object' || typeof result.length !== 'number')
     throw new InvalidArgument(
@@ -50,18 +51,24 @@ export function creditOf(
     throw new InvalidArgument(
       `credit strategy '${name}' returned ${result.length} gammas for ${rhythm.length} response tokens`,
     )
-  const gammas = Array.from(result)
-  gammas.forEach((gamma, t) => {
+  const own = Array.from(result)
+  own.forEach((gamma, t) => {
     if (typeof gamma !== 'number' || !Number.isFinite(gamma) || gamma < 0)
       throw new InvalidArgument(
         `credit strategy '${name}' returned ${gamma} at token ${t}: expected a finite number of at least 0`,
       )
   })
+  const gammas = complete.placement === 'own' ? own : shuffle(own, stream)
   if (complete.normalize === 'none') return gammas
   const mean = gammas.reduce((sum, gamma) => sum + gamma, 0) / gammas.length
   if (!(mean > 0))
     throw new InvalidArgument(`credit strategy '${name}' gave only zeros: they cannot be normalised to a mean of 1`)
   return gammas.map((gamma) => gamma / mean)
+}
+
+/** The same gammas at random places of the response. */
+export function shuffle(gammas: ArrayLike<number>, stream: RandomStream): number[] {
+  return stream.permutation(gammas.length).map((t) => gammas[t]!)
 }
 
 function checkLengths(rhythm: ResponseRhythm): void {

@@ -1,7 +1,7 @@
 import { InvalidArgument } from '../rhythm/invalidArgument'
 import { shareCount } from '../rhythm/shareCount'
 import { couple } from './coupling'
-import type { CreditStrategy } from './creditStrategy'
+import { type CreditStrategy, shuffle } from './creditStrategy'
 import { topShare } from './topShare'
 
 /** Plain GRPO: gamma is 1. */
@@ -37,11 +37,8 @@ export const coupled: CreditStrategy = (rhythm, options) => {
   return gammas
 }
 
-/** The coupled gammas permuted at random within the response: the same amount of credit, elsewhere. */
-export const shuffled: CreditStrategy = (rhythm, options, stream) => {
-  const gammas = coupled(rhythm, options, stream)
-  return stream.permutation(rhythm.length).map((t) => gammas[t]!)
-}
+/** The coupled gammas permuted at random within the response, as the option `placement: 'shuffled'` does with any strategy's. */
+export const shuffled: CreditStrategy = (rhythm, options, stream) => shuffle(coupled(rhythm, options, stream), stream)
 
 /** The strategies of the paper and the controls, under the names that trace files, the command line and runs use. */
 export const STRATEGIES = {

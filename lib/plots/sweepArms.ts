@@ -13,16 +13,21 @@ const STRATEGY_COLOURS: Record<string, string> = {
   coupled: COLOURS.receiver,
 }
 
-/** The arms of a sweep as a figure has them. Throws if none of its runs is finished. */
+/** The arms of a sweep as a figure has them: those that others are compared with in grey. Throws if none of its runs is finished. */
 export function drawnArms(record: SweepRecord, given?: string) {
   const finished = record.rows.filter(({ state }) => state === 'finished')
   if (finished.length === 0)
     throw new InvalidArgument(`no run of ${record.name} is finished: there is nothing to draw yet`)
   const arms = armsOf(finished)
   const baseline = baselineOf({ ...record, rows: finished }, given)
-  const colourOf = (arm: string) => (arm === baseline ? NEUTRAL : (STRATEGY_COLOURS[arm] ?? COLOURS.waad))
-  return { record: { ...record, rows: finished }, arms, baseline, others: arms.filter((a) => a !== baseline), colourOf }
+  const isBaseline = (arm: string) => baseline.compared.some((one) => one.baseline === arm) || arm === baseline.arm
+  const colourOf = (arm: string) =>
+    isBaseline(arm) ? NEUTRAL : (STRATEGY_COLOURS[arm] ?? STRATEGY_COLOURS[strategyOf(arm)] ?? COLOURS.waad)
+  return { record: { ...record, rows: finished }, arms, baseline, colourOf }
 }
+
+/** The strategy of an arm of several axes, `strategy coupled, normalize mean`. */
+const strategyOf = (arm: string): string => /\bstrategy ([^,]+)/.exec(arm)?.[1] ?? ''
 
 /** `8 seeds over 2 warm-ups`, where arms differ `5 to 8 seeds`. */
 export function seedsText({ rows }: SweepRecord): string {

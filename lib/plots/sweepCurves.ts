@@ -19,22 +19,22 @@ export interface SweepCurvesOptions {
   title?: string
 }
 
-/** Learning curves, one panel an arm: mean over seeds with 95 % bootstrap bands, and behind it the baseline's in grey. */
+/** Learning curves, one panel an arm: mean over seeds with 95 % bootstrap bands, and behind it its baseline's in grey. */
 export function sweepCurves(given: SweepRecord, options: SweepCurvesOptions = {}): Figure {
   const { columns = 3, smoothing, of = 'heldOut' } = options
-  const { record, baseline, others, colourOf } = drawnArms(given, options.baseline)
-  const panels = others.length > 0 ? others : [baseline]
+  const { record, arms, baseline, colourOf } = drawnArms(given, options.baseline)
+  const baselines = new Map(baseline.compared.map((one) => [one.arm, one.baseline]))
+  const panels = baselines.size > 0 ? [...baselines.keys()] : arms
   const wide = Math.min(columns, panels.length)
   const rows = Math.ceil(panels.length / wide)
   const places = panelGrid(panels.length, wide, 0.05, 0.3 / rows)
   const axes: Record<string, unknown> = {}
-  const curve = (arm: string) =>
-    meanCurve(
-      record.rows.filter((row) => row.arm === arm),
-      of,
-      smoothing,
-    )
-  const reference = curve(baseline)
+  const curves = new Map(
+    arms.map((arm) => {
+      const own = record.rows.filter((row) => row.arm === arm)
+      return [arm, meanCurve(own, of, smoothing)]
+    }),
+  )
   const data = panels.flatMap((arm, i): PlotlyTrace[] => {
     const on = { xaxis: axisId('x', i), yaxis: axisId('y', i) }
     const bottom = i + wide >= panels.length
@@ -52,7 +52,11 @@ export function sweepCurves(given: SweepRecord, options: SweepCurvesOptions = {}
         ...{ name, showlegend: false, hovertemplate: `${name}, step %{x}: %{y:.1f} %<extra></extra>` },
         ...on,
       })
-    return [...(arm === baseline ? [] : line(baseline, reference, NEUTRAL)), ...line(arm, curve(arm), colourOf(arm))]
+    const behind = baselines.get(arm)
+    return [
+      ...(behind === undefined ? [] : line(behind, curves.get(behind)!, NEUTRAL)),
+      ...line(arm, curves.get(arm)!, colourOf(arm)),
+    ]
   })
   const layout = baseLayout(options.title ?? 'How do they learn?', 130 + 210 * rows, {
     ...axes,
@@ -62,7 +66,7 @@ export function sweepCurves(given: SweepRecord, options: SweepCurvesOptions = {}
     margin: { l: 62, r: 20, t: 96, b: 52 },
   })
   const smoothed = smoothing === undefined ? '' : `; running mean of the peak, a = ${smoothing}`
-  const subtitle = `${seedsText(record)}, bands: 95 % bootstrap intervals over seeds; grey: ${baseline}${smoothed}`
+  const subtitle = `${seedsText(record)}, bands: 95 % bootstrap intervals over seeds; grey: ${baseline.text}${smoothed}`
   return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }
 }
 

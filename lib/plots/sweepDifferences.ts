@@ -17,16 +17,16 @@ export interface SweepDifferencesOptions {
 }
 
 /**
- * Differences to the baseline in points, paired by seed and warm-up, an arm a row: each pair a small dot, the mean a large one with its
+ * Differences to each arm's baseline in points, paired by seed and warm-up, an arm a row: each pair a small dot, the mean a large one with its
  * 95 % bootstrap interval over pairs; at the right the p-value of all sign flips, after Holm's correction. Throws without another arm.
  */
 export function sweepDifferences(given: SweepRecord, options: SweepDifferencesOptions = {}): Figure {
   const { measure = 'final' } = options
-  const { record, baseline, others, colourOf } = drawnArms(given, options.baseline)
-  if (others.length === 0)
-    throw new Error(`${record.name} has no arm beside ${baseline}: there is no difference to draw`)
-  const comparisons = comparisonTable(record, { measure, baseline })
-  const dots = comparisons.map(({ arm, difference, low, high }): DotArm => {
+  const { record, baseline, colourOf } = drawnArms(given, options.baseline)
+  if (baseline.compared.length === 0)
+    throw new Error(`${record.name} has no arm beside ${baseline.text}: there is no difference to draw`)
+  const comparisons = comparisonTable(record, { measure, baseline: baseline.text })
+  const dots = comparisons.map(({ arm, baseline, difference, low, high }): DotArm => {
     const pairs = pairedDifferences(record.rows, arm, baseline, measure)
     return {
       arm,
@@ -46,9 +46,12 @@ export function sweepDifferences(given: SweepRecord, options: SweepDifferencesOp
         ),
       ]
     : []
-  const layout = baseLayout(options.title ?? `Is the difference real? ${record.name}`, 150 + 34 * others.length, {
-    xaxis: axis(`points above ${baseline}`, { ...GRID_ON, nticks: 8 }),
-    yaxis: axis(null, armRowsAxis(others)),
+  const layout = baseLayout(options.title ?? `Is the difference real? ${record.name}`, 150 + 34 * comparisons.length, {
+    xaxis: axis(
+      baseline.arm === null ? `points above the same with ${baseline.text}` : `points above ${baseline.arm}`,
+      { ...GRID_ON, nticks: 8 },
+    ),
+    yaxis: axis(null, armRowsAxis(comparisons.map(({ arm }) => arm))),
     shapes: [uprightLine(0)],
     annotations: comparisons.map(({ arm, adjustedP, pairs }) => ({
       text: pairs === 0 ? 'no pairs' : `p = ${pText(adjustedP!)}`,

@@ -53,8 +53,8 @@ export function sweepFinals(given: SweepRecord, options: SweepFinalsOptions = {}
         ]
       : []),
   ]
-  const own = dots.find(({ arm }) => arm === baseline)!.interval.value
-  const theirs = paper.find(({ arm }) => arm === baseline)?.accuracy
+  const own = dots.find(({ arm }) => arm === baseline.arm)?.interval.value ?? null
+  const theirs = paper.find(({ arm }) => arm === baseline.arm)?.accuracy
   const layout = baseLayout(options.title ?? `Where does it end? ${record.name}`, 150 + 34 * arms.length, {
     xaxis: axis('held-out accuracy (%)', { ...GRID_ON, domain: places[0]!.x, nticks: 6 }),
     yaxis: axis(null, armRowsAxis(arms)),
@@ -76,6 +76,6 @@ export function sweepFinals(given: SweepRecord, options: SweepFinalsOptions = {}
     hovermode: 'closest',
     margin: { l: 62, r: 20, t: 104, b: 52 },
   })
-  const subtitle = `${seedsText(record)}; bars: 95 % bootstrap intervals over seeds; dotted: ${baseline}`
+  const subtitle = `${seedsText(record)}; bars: 95 % bootstrap intervals over seeds; ${baseline.arm === null ? `grey: ${baseline.text}` : `dotted: ${baseline.arm}`}`
   return { data, layout: withSubtitle(layout, subtitle), config: CONFIG }
 }

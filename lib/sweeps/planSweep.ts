@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
+import { baselineOf } from '../analysis/sweepTables'
+import { InvalidArgument } from '../rhythm/invalidArgument'
 import { checkpointFolder } from '../training/checkpoint'
 import { ConfigError, parseConfig } from '../training/readConfig'
 import type { TrainingConfig } from '../training/trainingConfig'
@@ -75,7 +77,18 @@ export function planSweep(sweep: Sweep, options: PlanOptions): SweepPlan {
     return { ...common, warmup: { name: warmup.name, seed: cell.warmup }, config, steps: stepsOf(config), key }
   })
   checkDifferent(cells)
+  checkBaseline(sweep, cells)
   return { sweep, folder, warmupsFolder, warmups: [...warmups.values()], cells, threads: options.threads }
+}
+
+/** A baseline that is no arm would be found out when all runs are made. */
+function checkBaseline({ name, baseline }: Sweep, rows: readonly PlannedCell[]): void {
+  if (baseline === null) return
+  try {
+    baselineOf({ name, baseline, rows })
+  } catch (error) {
+    throw error instanceof InvalidArgument ? new ConfigError(`baseline: ${error.message}`) : error
+  }
 }
 
 function cellConfig(sweep: Sweep, cell: GridCell, name: string): TrainingConfig {

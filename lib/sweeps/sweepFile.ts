@@ -25,13 +25,13 @@ export interface SweepInput {
   seeds: number | number[]
   /**
    * Shared warm-up: the supervised part of the base is trained once for each seed here, and every cell begins at one of those checkpoints. `cross`: each
-   * of a cell's seeds from each checkpoint; `alternate`: the i-th seed from the i-th checkpoint, and round again.
+   * of a cell's seeds from each checkpoint; `alternate`: seed i from checkpoint i modulo their number.
    */
   warmup?: { seeds: number | number[]; pairing?: 'cross' | 'alternate' } | null
   exclude?: Exclusion[]
   /** Which checkpoints of finished cells stay: the last one, all that the run kept, or none. */
   checkpoints?: 'last' | 'all' | 'none'
-  /** The label that others are compared with. Default: `uniform` if there is one, otherwise the first. */
+  /** The arm that others are compared with, or `axis=label`: each with the arm that differs by this label alone. Default: `uniform` if there is one, otherwise the first. */
   baseline?: string
   /** Which ablation of the paper stands beside the results (`PAPER_ABLATIONS`). */
   paper?: string

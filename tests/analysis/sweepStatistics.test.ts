@@ -163,9 +163,39 @@ test('arms are compared in pairs of one seed and warm-up; what is not finished o
   assert.deepEqual([random!.pairs, random!.p, random!.difference], [0, null, null])
   near(comparisonTable(record, { measure: 'area' })[0]!.difference, 0.015)
   assert.throws(
+    () => comparisonTable(record, { baseline: 'placement=shuffled' }),
+    /no arm of s is called 'placement=shuffled': .*\(strategy=/,
+  )
+  assert.throws(
     () => comparisonTable(record, { baseline: 'grpo' }),
     /no arm of s is called 'grpo': expected one of uniform/,
   )
+})
+
+test('each arm against the one that differs by one label alone, by hand', () => {
+  const finals: [strategy: string, placement: string, final: number[]][] = [
+    ['coupled', 'own', [0.5, 0.6, 0.7]],
+    ['coupled', 'shuffled', [0.4, 0.6, 0.5]],
+    ['entropy', 'shuffled', [0.5, 0.5, 0.5]],
+    ['entropy', 'own', [0.4, 0.45, 0.5]],
+    ['uniform', 'own', [0.9, 0.9, 0.9]],
+  ]
+  const rows = finals.flatMap(([strategy, placement, values]) =>
+    values.map((final, seed) => row(`${strategy}, ${placement}`, seed, final, { labels: { strategy, placement } })),
+  )
+  const record = { ...recordOf(rows), baseline: 'placement=shuffled' }
+  const [coupled, entropy, ...rest] = comparisonTable(record)
+  assert.deepEqual(rest, [])
+  assert.deepEqual([coupled!.arm, coupled!.baseline], ['coupled, own', 'coupled, shuffled'])
+  assert.deepEqual([entropy!.arm, entropy!.baseline], ['entropy, own', 'entropy, shuffled'])
+  near(coupled!.difference, 0.1)
+  near(entropy!.difference, -0.05)
+  // Signs of 0.1, 0, 0.2: of eight assignments the four with both alike are as far from 0.
+  near(coupled!.p, 4 / 8)
+  near(entropy!.p, 4 / 8)
+  // Variances 0.01 and 0.0025 about each arm's own mean.
+  near(powerTable(record)[0]!.spread, Math.sqrt((0.01 + 0.0025) / 2))
+  assert.equal(powerTable(record)[0]!.pairs, 6)
 })
 
 test('seeds are drawn within each warm-up: what differs between warm-ups is no part of the interval', () => {

@@ -175,6 +175,32 @@ test('random and shuffled: the same seed gives the same tokens, another seed oth
   assert.deepEqual(sorted(shuffled), sorted(creditOf(STRATEGIES.coupled, rhythm)))
 })
 
+test("any strategy's gammas can be shuffled: the same amount of credit, elsewhere; coupled's are the strategy `shuffled`", () => {
+  const { rl, entropy } = readReference('smollm2-00.json')
+  const rhythm = responseRhythm(rl, entropy)
+  const sorted = (gammas: number[]) => [...gammas].sort((a, b) => a - b)
+  for (const name of ['entropy', 'local-chunk', 'global-anchor', 'coupled'] as const) {
+    const own = creditOf(STRATEGIES[name], rhythm, { normalize: 'mean' })
+    const elsewhere = creditOf(STRATEGIES[name], rhythm, { placement: 'shuffled', normalize: 'mean' }, 5)
+    assert.notDeepEqual(elsewhere, own)
+    assertClose(sorted(elsewhere), sorted(own), 1e-12)
+    assert.notDeepEqual(creditOf(STRATEGIES[name], rhythm, { placement: 'shuffled', normalize: 'mean' }, 6), elsewhere)
+  }
+  const shuffled = creditOf(STRATEGIES.shuffled, rhythm, {}, 5)
+  assert.deepEqual(creditOf(STRATEGIES.coupled, rhythm, { placement: 'shuffled' }, 5), shuffled)
+  // A strategy of one's own: which gamma lands where is uniform over places.
+  const first = new Array<number>(4).fill(0)
+  const one = rhythmOf([1, 1, 1, 1], [1, 1, 1, 1])
+  for (let seed = 0; seed < 2000; seed++)
+    first[creditOf(() => [3, 1, 1, 1], one, { placement: 'shuffled' }, seed).indexOf(3)]!++
+  // Expected 500 each with a standard deviation of 19.
+  assert.ok(
+    first.every((count) => Math.abs(count - 500) < 100),
+    String(first),
+  )
+  assert.throws(() => creditOf(STRATEGIES.coupled, rhythm, { placement: 'elsewhere' as 'own' }), /'own' or 'shuffled'/)
+})
+
 test('random credit falls on every token equally often', () => {
   const rhythm = rhythmOf(new Array(10).fill(1), new Array(10).fill(1))
   const counts = new Array<number>(10).fill(0)

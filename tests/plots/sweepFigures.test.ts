@@ -77,6 +77,43 @@ test("final accuracies: seeds, means and intervals here, the paper's in a panel 
   assert.equal(drawn(sweepFinals({ ...record, paper: null })).length, 6)
 })
 
+test('each arm against its own counterpart: the figures of `placement=shuffled`', () => {
+  const finals = {
+    coupled: { own: [0.44, 0.44], shuffled: [0.4, 0.43] },
+    entropy: { own: [0.39, 0.41], shuffled: [0.4, 0.4] },
+  }
+  const rows = Object.entries(finals).flatMap(([strategy, byPlacement]) =>
+    Object.entries(byPlacement).flatMap(([placement, values]) =>
+      values.map((sampled, seed) => ({
+        ...record.rows[0]!,
+        ...{ arm: `strategy ${strategy}, placement ${placement}`, labels: { strategy, placement }, seed },
+        evaluations: [
+          { step: 0, sampled: 0.2, greedy: 0.2 },
+          { step: 50, sampled, greedy: 0.3 },
+        ],
+      })),
+    ),
+  )
+  const own: SweepRecord = { ...record, baseline: 'placement=shuffled', paper: null, rows }
+  const arms = ['strategy coupled, placement own', 'strategy entropy, placement own']
+  const figure = sweepDifferences(own)
+  const [pairs, mean, second] = drawn(figure)
+  assert.deepEqual([pairs!.x, mean!.x, second!.x], [[4, 1], [2.5], [-1, 1]])
+  assert.deepEqual((figure.layout.yaxis as Drawn).categoryarray, [...arms].reverse())
+  assert.match(JSON.stringify(figure.layout.xaxis), /points above the same with placement=shuffled/)
+  const lines = drawn(sweepCurves(own)).filter(({ name }) => name)
+  assert.deepEqual(
+    lines.map(({ name, xaxis, y }) => [name, xaxis, y]),
+    [
+      ['strategy coupled, placement shuffled', 'x', [20, 41.5]],
+      [arms[0], 'x', [20, 44]],
+      ['strategy entropy, placement shuffled', 'x2', [20, 40]],
+      [arms[1], 'x2', [20, 40]],
+    ],
+  )
+  assert.deepEqual(sweepFinals(own).layout.shapes, [])
+})
+
 test('differences: pairs, their means, and what chance gives as often', () => {
   const figure = sweepDifferences(record, { paper: true })
   const [pairs, mean, , , diamonds] = drawn(figure)

@@ -189,6 +189,8 @@ test('mistakes are named by their key', () => {
     },
     /^cells arm=a_seed=3 and arm=b_seed=3 are the same run/,
   )
+  refused({ baseline: 'couple' }, /^baseline: no arm of sweep is called 'couple': expected one of uniform; coupled/)
+  refused({ baseline: 'strategy=random' }, /an axis with one of its labels \(strategy=uniform\|coupled\)$/)
   assert.throws(() => readSweepFile(join(folder, 'none.jsonc')), /cannot read the sweep file .*none\.jsonc/)
   writeFileSync(join(folder, 'broken.jsonc'), '{\n  "seeds": 2,\n  "base" }')
   assert.throws(() => readSweepFile(join(folder, 'broken.jsonc')), /broken\.jsonc, line 3, column 10/)
