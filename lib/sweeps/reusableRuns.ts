@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { ConfigError } from '../training/readConfig'
-import { resumedConfig, storedConfig } from '../training/runConfig'
+import { storedConfig } from '../training/runConfig'
 import { RunFolder } from '../training/runFolder'
-import type { TrainingConfig } from '../training/trainingConfig'
 import type { SweepPlan } from './planSweep'
+import { runKey } from './runKey'
 import { runProgress, SweepFolder } from './sweepFolder'
 
 /**
@@ -32,19 +31,10 @@ export async function reusableRuns(plan: SweepPlan, folders: readonly string[]):
     if (!found || existsSync(folder)) continue
     // The key goes by today's defaults; what was run is written there. The warm-up is part of the key.
     const stored = await storedConfig(new RunFolder(found))
-    if (stored && isSame(stored, { ...config, model: stored.model })) reused.set(name, found)
+    if (stored && runKey(stored, plan.threads) === runKey({ ...config, model: stored.model }, plan.threads))
+      reused.set(name, found)
   }
   return reused
-}
-
-function isSame(stored: TrainingConfig, config: TrainingConfig): boolean {
-  try {
-    resumedConfig(stored, config, '')
-    return true
-  } catch (error) {
-    if (error instanceof ConfigError) return false
-    throw error
-  }
 }
 
 const isFinished = (folder: string, steps: number) => runProgress({ folder, steps }).state === 'finished'

@@ -326,6 +326,11 @@ test('finished runs of another sweep count where they are the same run', async (
   assert.deepEqual(names(launcher), ['arm=small_seed=0', 'arm=small_seed=1'])
   const written = JSON.parse(readFileSync(join(folder, 'second', 'sweep.json'), 'utf8'))
   assert.equal(written.cells[0].folder, '../first/cells/strategy=uniform_seed=0')
+  // A default that is written out makes no other run of it.
+  const writtenOut = { arm: [axes.arm[0]!, { label: '0.4', set: { 'grpo.credit.options.topShare': 0.4 } }] }
+  const none = always(done)
+  await sweep(planOf('written-out', { axes: writtenOut }), none, { reuse: [join(folder, 'first')] })
+  assert.deepEqual(names(none), [])
   // It stays so without being asked again.
   const later = always(done)
   assert.equal((await sweep(planOf('second', { axes }), later)).state, 'finished')
