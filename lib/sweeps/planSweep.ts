@@ -5,6 +5,7 @@ import { InvalidArgument } from '../rhythm/invalidArgument'
 import { checkpointFolder } from '../training/checkpoint'
 import { ConfigError, parseConfig } from '../training/readConfig'
 import type { TrainingConfig } from '../training/trainingConfig'
+import { moduleHash } from '../training/userModule'
 import { expandGrid, type GridCell } from './expandGrid'
 import { runKey } from './runKey'
 import { changed, type Sweep } from './sweepFile'
@@ -93,9 +94,19 @@ function checkBaseline({ name, baseline }: Sweep, rows: readonly PlannedCell[]):
 
 function cellConfig(sweep: Sweep, cell: GridCell, name: string): TrainingConfig {
   try {
-    return parseConfig({ ...(changed(sweep.base, cell.set) as object), seed: cell.seed }, sweep.folder)
+    const config = parseConfig({ ...(changed(sweep.base, cell.set) as object), seed: cell.seed }, sweep.folder)
+    return { ...config, hashes: { ...config.hashes, ...codeHashes(config) } }
   } catch (error) {
-    throw error instanceof ConfigError ? new ConfigError(`cell ${name}: ${error.message}`) : error
+    throw new ConfigError(`cell ${name}: ${(error as Error).message}`)
+  }
+}
+
+/** What tells the user's modules apart: an edited one makes other runs. */
+function codeHashes({ task, grpo }: TrainingConfig): Record<string, string> {
+  const strategy = grpo?.credit.strategy
+  return {
+    ...('module' in task ? { task: moduleHash(task.module) } : {}),
+    ...(typeof strategy === 'object' ? { credit: moduleHash(strategy.module) } : {}),
   }
 }
 
@@ -112,7 +123,8 @@ function plannedWarmup(
       `cell ${cell}: the sweep shares a warm-up, so its base needs "supervised", which is the warm-up, and "grpo"`,
     )
   // Each cell's first evaluation measures its checkpoint; and what is evaluated does not change the weights.
-  const own: TrainingConfig = { ...config, seed, grpo: null, evaluation: null }
+  const { credit: _, ...hashes } = config.hashes
+  const own: TrainingConfig = { ...config, seed, grpo: null, evaluation: null, hashes }
   const key = runKey(own, threads)
   const name = `seed-${seed}-${key.slice(0, 8)}`
   return {

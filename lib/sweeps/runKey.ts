@@ -7,6 +7,9 @@ import type { TrainingConfig } from '../training/trainingConfig'
 /** Keys that change no number of a run. */
 const FREE = ['checkpoints', 'rollouts', 'maxNonFiniteUpdates', 'recompute', 'hashes']
 
+/** The user's code that numbers depend on, by its name in `hashes`. */
+const CODE = ['credit', 'task']
+
 /** Every section with as little in it as there can be: what is the same in a configuration is left out of its key. */
 const LEAST = normal(
   parseConfig({
@@ -31,11 +34,13 @@ export function runKey(config: TrainingConfig, threads: number): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** Without the keys that change nothing, the method's options by their meaning, whether they come from a preset or are written out. */
+/** Without the keys that change nothing, with the hashes of the user's code where there is any, the method's options by their meaning, whether they come from a preset or are written out. */
 function normal(config: TrainingConfig): object {
-  const { grpo, ...rest } = Object.fromEntries(
-    Object.entries(config).filter(([key]) => !FREE.includes(key)),
-  ) as unknown as TrainingConfig
+  const code = Object.entries(config.hashes).filter(([name]) => CODE.includes(name))
+  const { grpo, ...rest } = Object.fromEntries([
+    ...Object.entries(config).filter(([key]) => !FREE.includes(key)),
+    ...(code.length > 0 ? [['code', Object.fromEntries(code)]] : []),
+  ]) as unknown as TrainingConfig
   if (!grpo) return { ...rest, grpo }
   const { preset, rl, options, excludeSink, ...credit } = grpo.credit
   const method = rhythmOptions({ rl, credit: options, excludeSink }, preset)

@@ -17,14 +17,18 @@ export interface LoadedModule {
   hash: string
 }
 
-/** Loads a JavaScript module, CommonJS or ES. Throws if it is not there, or fails while it loads. */
-export async function loadModule(file: string): Promise<LoadedModule> {
-  let hash: string
+/** Hash of a module's file, which a run is begun with. Throws if it is not there. */
+export function moduleHash(file: string): string {
   try {
-    hash = hashOf(readFileSync(file))
+    return hashOf(readFileSync(file))
   } catch (error) {
     throw new Error(`cannot read the module ${file}: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** Loads a JavaScript module, CommonJS or ES. Throws if it is not there, or fails while it loads. */
+export async function loadModule(file: string): Promise<LoadedModule> {
+  const hash = moduleHash(file)
   const loaded = (await importModule(path.resolve(file))) as { default?: unknown }
   return { value: loaded.default ?? loaded, hash }
 }

@@ -205,6 +205,12 @@ test('paths are relative to the file that names them', () => {
   )
   const sweep = readSweepFile(join(folder, 'sweep.jsonc'), { set: ['grpo.steps=2'], seeds: [4, 6] })
   assert.equal(sweep.name, 'sweep')
+  assert.throws(
+    () => planSweep(sweep, { run: join(folder, 'run'), threads: 1 }),
+    /^ConfigError: cell strategy=own_seed=4: cannot read the module .*task\.cjs/,
+  )
+  writeFileSync(join(folder, 'task.cjs'), 'module.exports = {}')
+  writeFileSync(join(folder, 'credit.cjs'), 'module.exports = () => []')
   const { cells } = planSweep(sweep, { run: join(folder, 'run'), threads: 1 })
   assert.deepEqual(
     cells.map(({ seed, config }) => [seed, config.grpo!.steps, config.task, config.grpo!.credit.strategy]),
@@ -215,6 +221,33 @@ test('paths are relative to the file that names them', () => {
       { module: join(folder, 'credit.cjs'), options: {} },
     ]),
   )
+})
+
+test('an edited strategy module makes other runs of the cells that use it, and of no warm-up; an edited task of all', () => {
+  writeFileSync(join(folder, 'task.cjs'), 'module.exports = {}')
+  writeFileSync(join(folder, 'credit.cjs'), 'module.exports = () => []')
+  const written = {
+    base: { ...tinyConfig(), task: { module: './task.cjs' } },
+    axes: { 'grpo.credit.strategy': ['uniform', { label: 'own', value: { module: './credit.cjs' } }] },
+    ...{ seeds: 1, warmup: { seeds: 1 } },
+  }
+  const keys = () => {
+    const { cells, warmups } = planSweep(parseSweep(written, { folder }), { run: join(folder, 'run'), threads: 1 })
+    return { warmup: warmups.map(({ key }) => key), uniform: cells[0]!.key, own: cells[1]!.key }
+  }
+  const before = keys()
+  assert.equal(before.warmup.length, 1)
+  writeFileSync(join(folder, 'credit.cjs'), 'module.exports = () => [1]')
+  const edited = keys()
+  assert.deepEqual({ ...edited, own: before.own }, before)
+  assert.notEqual(edited.own, before.own)
+  writeFileSync(join(folder, 'task.cjs'), 'module.exports = { name: 1 }')
+  const other = keys()
+  assert.notEqual(other.warmup[0], before.warmup[0])
+  assert.notEqual(other.uniform, before.uniform)
+  writeFileSync(join(folder, 'task.cjs'), 'module.exports = {}')
+  writeFileSync(join(folder, 'credit.cjs'), 'module.exports = () => []')
+  assert.deepEqual(keys(), before)
 })
 
 test('the ready sweeps hold: every ablation of the paper, on two warm-ups, with the arms that the paper names', () => {
