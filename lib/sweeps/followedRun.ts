@@ -51,5 +51,8 @@ export function verdict(
   const how = status.message ?? status.state
   return fruitless < FRUITLESS_ATTEMPTS
     ? { state: 'again', how, fruitless }
-    : { state: 'failed', message: `${how}, ${fruitless} times at step ${progress.step}: is there memory enough, and are checkpoints close enough (checkpoints.every)?` }
+    : {
+        state: 'failed',
+        message: `${how}, ${fruitless} times at step ${progress.step}: is there memory enough, and are checkpoints close enough (checkpoints.every)?`,
+      }
 }

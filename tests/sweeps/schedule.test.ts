@@ -129,7 +129,10 @@ test('a killed or forgotten run goes on; one that is killed again and again at t
   )
   const { state, view } = await sweep(planOf('killed'), patient)
   assert.deepEqual([state, view.counts.done, view.counts.failed], ['failed', 3, 1])
-  assert.match(view.runs[1]!.message!, /^ended by SIGKILL, 3 times at step 2: is there memory enough\?/)
+  assert.match(
+    view.runs[1]!.message!,
+    /^ended by SIGKILL, 3 times at step 2: is there memory enough, and are checkpoints close enough \(checkpoints\.every\)\?$/,
+  )
   assert.equal(new Set(patient.submitted.map(({ id }) => id)).size, patient.submitted.length, 'each attempt has its id')
 })
 
