@@ -55,6 +55,7 @@ export function register(program: Command): void {
       const result = await during(bar, () =>
         train(config, {
           run,
+          anyway: true,
           onStart: stopOnSignals,
           onStep: (line) => {
             const evaluated = evaluationText(line)

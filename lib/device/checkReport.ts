@@ -60,7 +60,7 @@ export interface MatmulRate {
 /** How far the device is from the CPU's float32 in one quantity. */
 export interface Difference {
   precision: CheckPrecision
-  /** What was computed: `forward`, `decoding`, `rhythm`, `GRPO step`. */
+  /** What was computed: `forward`, `decoding`, `rhythm`, `GRPO step`, `moments in bf16`, `LoRA step`. */
   section: string
   quantity: string
   /**

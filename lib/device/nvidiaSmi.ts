@@ -44,6 +44,18 @@ export function listGpus(ask: Ask = askProgram): GpuInfo[] {
     }))
 }
 
+/** Bytes of a GPU that other processes hold; 0 where nvidia-smi does not list this process, as in containers: then it cannot tell them apart. */
+export function bytesOfOthers({ uuid }: GpuInfo, ask: Ask = askProgram, pid: number = process.pid): number {
+  const rows = ask('nvidia-smi', ['--query-compute-apps=gpu_uuid,pid,used_memory', '--format=csv,noheader,nounits'])
+  const held = (rows ?? '')
+    .split('\n')
+    .map((line) => line.split(',').map((cell) => cell.trim()))
+    .filter(([gpu]) => gpu === uuid)
+  if (!held.some(([, own]) => Number(own) === pid)) return 0
+  const others = held.filter(([, own]) => Number(own) !== pid)
+  return others.reduce((sum, [, , mebibytes]) => sum + (Number(mebibytes) || 0) * 2 ** 20, 0)
+}
+
 /**
  * The GPU that TensorFlow computes on: the first that CUDA_VISIBLE_DEVICES names (by number or UUID), the first of all without it, null if it
  * names none. Numbers are nvidia-smi's if CUDA_DEVICE_ORDER is PCI_BUS_ID, or all GPUs are alike.

@@ -21,6 +21,9 @@ export const batchMatMul = (a: Tensor, b: Tensor, transposeB = false): Tensor =>
 export const add = (a: Tensor, b: Tensor): Tensor => execute('AddV2', [a, b])
 export const subtract = (a: Tensor, b: Tensor): Tensor => execute('Sub', [a, b])
 export const multiply = (a: Tensor, b: Tensor): Tensor => execute('Mul', [a, b])
+export const lessEqual = (a: Tensor, b: Tensor): Tensor => execute('LessEqual', [a, b])
+/** `a` where the condition holds, `b` elsewhere. */
+export const select = (condition: Tensor, a: Tensor, b: Tensor): Tensor => execute('SelectV2', [condition, a, b])
 /** `x · sigmoid(gate)` in one pass: what TensorFlow calls the gradient of softplus. */
 export const timesSigmoid = (x: Tensor, gate: Tensor): Tensor => execute('SoftplusGrad', [x, gate])
 export const silu = (a: Tensor): Tensor => timesSigmoid(a, a)

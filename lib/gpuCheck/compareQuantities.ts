@@ -32,8 +32,8 @@ export function compareQuantities(ours: Values, reference: Values, precision: Ch
 
 function measureOf(quantity: string): Difference['measure'] {
   if (quantity.startsWith('heads ')) return 'jaccard'
-  if (quantity === 'gamma') return 'equal'
-  return quantity === 'gradient' || quantity === 'update' ? 'length' : 'largest'
+  if (quantity === 'gamma' || quantity === 'tokens drawn') return 'equal'
+  return quantity === 'gradient' || quantity.startsWith('update') ? 'length' : 'largest'
 }
 
 const MEASURES: Record<Difference['measure'], (a: Float32Array, b: Float32Array) => number> = {

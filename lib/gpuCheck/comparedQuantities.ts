@@ -8,6 +8,10 @@ import { decodeStep, forward, logits } from '../model/decoder'
 import type { LanguageModel } from '../model/languageModel'
 import { addProducts } from '../model/layerProducts'
 import { randomModel } from '../model/loadModel'
+import { LORA_TARGETS, type LoraOptions } from '../model/lora'
+import { LoraAdapters } from '../model/loraAdapters'
+import { sampleTokens } from '../model/sampling'
+import { storedWeights } from '../model/weights'
 import { randomStream } from '../random/randomStream'
 import type { HeadGroups } from '../rhythm/headGroups'
 import { traceResponse } from '../traces/traceResponse'
@@ -15,6 +19,7 @@ import { AdamW } from '../training/adamw'
 import { assignCredit, calibrate } from '../training/assignCredit'
 import { accumulateGradients } from '../training/gradients/accumulateGradients'
 import { Gradients } from '../training/gradients/gradients'
+import { LoraGradients } from '../training/gradients/loraGradients'
 import { grpoLoss, lossNormalizer } from '../training/grpoLoss'
 import { scoreResponses } from '../training/scoreResponses'
 
@@ -32,12 +37,16 @@ export interface ComparedWork {
 
 const PROMPT_TOKENS = 8
 const DECODED = 12
+/** Rows that tokens are drawn from. */
+const DRAWN = 64
+const LORA: LoraOptions = { rank: 4, alpha: 8, targets: LORA_TARGETS }
 /** At the bound a gradient jumps, on one device and not on the other. */
 const NEVER_CLIPPED = { clipLow: 1, clipHigh: 1e9 }
 
 /**
- * What two devices must agree on, of a small random decoder and given responses: states of tokens, decoding through the cache, the rhythm and its
- * heads, and the passes, credit, gradients and update of one GRPO step. The responses are given, not sampled: after the first token that
+ * What two devices must agree on, of a small random decoder and given responses: states of tokens, decoding through the cache of several sequences and of
+ * one, drawing tokens, the rhythm and its heads, the passes, credit, gradients and update of one GRPO step, the update as a checkpoint would
+ * have it, one with moments in bf16, and in float32 one of adapters. The responses are given, not sampled: after the first token that
  * rounding turns, two devices write different texts.
  * @param seed of the weights
  */
@@ -65,9 +74,15 @@ export async function comparedQuantities(
     }
   }
   await section('forward', () => forwardQuantities(model, sequences))
-  await section('decoding', () => decodingQuantities(model, sequences))
+  await section('decoding', async () => ({
+    logits: await decodedLogits(model, sequences),
+    'logits of one sequence alone': await decodedLogits(model, sequences.slice(-1)),
+    'tokens drawn': drawnTokens(work.model.vocabSize),
+  }))
   await section('rhythm', () => rhythmQuantities(model, sequences[0]!))
   await section('GRPO step', () => stepQuantities(model, sequences))
+  await section('moments in bf16', async () => narrowMoments())
+  if (precision === 'float32') await section('LoRA step', () => loraQuantities(model, sequences))
   model.dispose()
   return { values, errors }
 }
@@ -80,7 +95,7 @@ async function forwardQuantities(model: LanguageModel, sequences: Sequences) {
 }
 
 /** Logits of the last tokens, read one by one into a cache that holds the tokens before. */
-async function decodingQuantities(model: LanguageModel, sequences: Sequences) {
+async function decodedLogits(model: LanguageModel, sequences: Sequences): Promise<Float32Array> {
   // Different lengths: rows of the cache are written at different places.
   const prefixes = sequences.map(({ ids }, i) => ids.slice(0, ids.length - DECODED - i))
   const cache = new KeyValueCache(
@@ -96,10 +111,21 @@ async function decodingQuantities(model: LanguageModel, sequences: Sequences) {
         return logits(model, decodeStep(model, tokens, cache)).dataSync()
       }),
     )
-    return { logits: joined(found) }
+    return joined(found)
   } finally {
     cache.dispose()
   }
+}
+
+/** Two draws from each of some distributions, from given chances. */
+function drawnTokens(vocabulary: number): number[] {
+  const stream = randomStream(4)
+  const values = Float32Array.from({ length: DRAWN * vocabulary }, () => 3 * stream.normal())
+  const streams = Array.from({ length: DRAWN }, (_, i) => randomStream(5, i))
+  return tf.tidy(() => {
+    const drawn = () => sampleTokens(tf.tensor2d(values, [DRAWN, vocabulary]), streams, { temperature: 0.9 })
+    return [...drawn(), ...drawn()]
+  })
 }
 
 async function rhythmQuantities(model: LanguageModel, sequence: Sequences[number]) {
@@ -128,22 +154,70 @@ const headQuantities = (of: string, local: HeadGroups['local'], global: HeadGrou
 async function stepQuantities(model: LanguageModel, sequences: Sequences) {
   const options = rhythmOptions()
   const scored = await scoreResponses(model, sequences, { batch: sequences.length, rhythm: options })
+  const saved = () => joined(storedWeights(model.config, model.weights).map(({ load }) => load()))
+  const savedBefore = saved()
   const groups = calibrate(
     scored.map(({ series }) => series!),
     options,
   )
   const seeds = sequences.map((_, i) => i)
   const { responses } = assignCredit(scored, strategyNamed('coupled'), options, groups, seeds)
-  // Of a policy that chose all tokens alike: ratios far from 1, so that the loss depends on the weights.
+  const updated = await updateQuantities(model, sequences, new Gradients(model.weights))
+  return {
+    gamma: joined(responses.map(({ gammas }) => gammas)),
+    ...headQuantities('training', groups.local, groups.global),
+    ...updated,
+    'update as it is saved': difference(saved(), savedBefore),
+  }
+}
+
+/** The same of adapters, away from their beginning, on frozen weights. */
+async function loraQuantities(model: LanguageModel, sequences: Sequences) {
+  const stream = randomStream(6)
+  const normal = (count: number) => Float32Array.from({ length: count }, () => 0.1 * stream.normal())
+  const adapters = await LoraAdapters.restore(model, LORA, async ({ rows, columns }) => ({
+    a: normal(LORA.rank * columns),
+    b: normal(rows * LORA.rank),
+  }))
+  try {
+    return await updateQuantities(model, sequences, new LoraGradients(adapters))
+  } finally {
+    adapters.dispose()
+  }
+}
+
+/** Two updates of a matrix by given gradients whose moments are rounded at random, which is the same bits everywhere. */
+function narrowMoments() {
+  const stream = randomStream(7)
+  const shape: [number, number] = [48, 32]
+  const normal = () =>
+    tf.tensor2d(
+      Float32Array.from({ length: shape[0] * shape[1] }, () => stream.normal()),
+      shape,
+    )
+  const optimizer = new AdamW({ state: 'bf16', epsilon: 1e-3 })
+  try {
+    return tf.tidy(() => {
+      const weight = normal()
+      const before = currentValues(weight).slice()
+      for (let i = 0; i < 2; i++) optimizer.step([{ name: 'weight', weight, gradient: normal() }], 1e-2)
+      return { update: difference(currentValues(weight), before) }
+    })
+  } finally {
+    optimizer.dispose()
+  }
+}
+
+/** Loss, gradients and update of what `gradients` are of; the loss is of a policy that chose all tokens alike: ratios far from 1, so that it depends on the weights. */
+async function updateQuantities(model: LanguageModel, sequences: Sequences, gradients: Gradients | LoraGradients) {
+  const lengths = sequences.map(({ ids, promptLength }) => ids.length - promptLength)
   const chance = -Math.log(model.config.vocabSize)
-  const oldLogprob = scored.map(({ logprob }) => new Float32Array(logprob.length).fill(chance))
+  const oldLogprob = lengths.map((length) => new Float32Array(length).fill(chance))
   const stream = randomStream(3)
   const advantages = oldLogprob.map((own, i) =>
     Array.from(own, () => (i % 2 === 0 ? 1 : -0.25) * (stream.below(2) === 0 ? 1 : 1.5)),
   )
-  const lengths = oldLogprob.map((own) => own.length)
   const normalizer = lossNormalizer(lengths, Math.max(...lengths))
-  const gradients = new Gradients(model.weights)
   // As large as a gradient: an update then follows it, where otherwise its sign alone would count.
   const optimizer = new AdamW({ epsilon: 1e-3 })
   let loss = 0
@@ -165,19 +239,14 @@ async function stepQuantities(model: LanguageModel, sequences: Sequences) {
     const before = joined(entries.map(({ weight }) => currentValues(weight)))
     optimizer.step(entries, 1e-2)
     const after = joined(entries.map(({ weight }) => currentValues(weight)))
-    return {
-      gamma: joined(responses.map(({ gammas }) => gammas)),
-      ...headQuantities('training', groups.local, groups.global),
-      loss: [loss],
-      'gradient norm': [norm],
-      gradient,
-      update: after.map((value, i) => value - before[i]!),
-    }
+    return { loss: [loss], 'gradient norm': [norm], gradient, update: difference(after, before) }
   } finally {
     optimizer.dispose()
     gradients.dispose()
   }
 }
+
+const difference = (after: Float32Array, before: Float32Array) => after.map((value, i) => value - before[i]!)
 
 function joined(parts: readonly ArrayLike<number>[]): Float32Array {
   const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))

@@ -1,8 +1,7 @@
 import type { Precision } from '../engine/precision'
 import type { ModelConfig } from '../model/config'
-import { blockSizes } from '../training/gradients/blockSizes'
 import { memoryMoments, type PeakMemory, peakMemory } from '../training/plan/memoryMoments'
-import { deviceBytes, memoryIsReturned } from '../training/plan/memoryShortage'
+import { deviceAtHand } from '../training/plan/plannedDevice'
 import { parseConfig, withChanges } from '../training/readConfig'
 import type { TrainingConfig } from '../training/trainingConfig'
 import { size } from '../training/trainingPlan'
@@ -34,7 +33,8 @@ export interface SpeedSettings {
 
 /** The first way of training `model` that fits into the device by the plan of a run. Throws DoesNotFit. */
 export function speedSettings(model: ModelConfig, step: CheckedStep, choice: SpeedChoice = {}): SpeedSettings {
-  const { precision = 'float32', available = deviceBytes() } = choice
+  const device = deviceAtHand()
+  const { precision = 'float32', available = device.availableBytes } = choice
   const { prompts, responses, promptTokens, responseTokens, updates, microBatch } = step
   const base = {
     model: { from: 'random weights', precision },
@@ -45,7 +45,7 @@ export function speedSettings(model: ModelConfig, step: CheckedStep, choice: Spe
   let least: PeakMemory | null = null
   for (const changes of WAYS) {
     const config = parseConfig(withChanges(base, changes))
-    const peak = peakMemory(memoryMoments(config, model, lengths, blockSizes()), memoryIsReturned())
+    const peak = peakMemory(memoryMoments(config, model, lengths, device), device.memoryIsReturned)
     if (available === null || peak.bytes <= available)
       return { config, settings: changes.length > 0 ? [...changes] : [ALL_WEIGHTS], peak }
     if (!least || peak.bytes < least.bytes) least = peak

@@ -1,4 +1,4 @@
-import { add, batchMatMul, matMul, reshape, softmax, writeRows } from '../engine/ops'
+import { add, batchMatMul, lessEqual, matMul, reshape, scalar, select, softmax, writeRows } from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -22,6 +22,8 @@ export class KeyValueCache {
   private capacity: number
   private keys: LayerCache[] = []
   private values: LayerCache[] = []
+  /** 0, 1, … of the capacity, `[1, 1, capacity]`. */
+  private places: tf.Tensor | null = null
 
   /** Bytes of a cache that has room for `tokens` tokens of each of `batch` sequences. */
   static bytes({ numHiddenLayers, numKeyValueHeads, headDim }: ModelConfig, batch: number, tokens: number): number {
@@ -54,7 +56,7 @@ export class KeyValueCache {
 
   /**
    * Opens the next position of every sequence, or of those in `going` (indices): the others write theirs again at the next step. Returns what
-   * the layers of this step need; the caller owns its tensors.
+   * the layers of this step need; the caller's `tidy` owns its tensors.
    */
   advance(going?: readonly number[]): StepPositions {
     const needed = Math.max(...this.lengths) + 1
@@ -64,7 +66,7 @@ export class KeyValueCache {
     const rows = new Int32Array(lengths.length * K)
     for (let row = 0; row < rows.length; row++) rows[row] = row * capacity + lengths[Math.floor(row / K)]!
     const together = lengths.length === 1 && H * K * capacity * headDim <= MOST_TOGETHER
-    const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : maskOfSequences(lengths, K, capacity)
+    const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : this.maskOfSequences()
     const positions = Array.from(lengths)
     for (const i of going ?? lengths.keys()) lengths[i]!++
     return { positions, rows: tf.tensor1d(rows, 'int32'), mask, together }
@@ -102,11 +104,25 @@ export class KeyValueCache {
     for (const { rows, blocks } of [...this.keys, ...this.values]) tf.dispose([rows, blocks])
     this.keys = []
     this.values = []
+    this.places?.dispose()
+    this.places = null
+  }
+
+  /** Made where the cache is: of many long sequences it has more numbers than should be handed over at each step. */
+  private maskOfSequences(): tf.Tensor {
+    const { lengths, capacity } = this
+    const K = this.config.numKeyValueHeads
+    this.places ??= tf.keep(tf.tidy(() => tf.reshape(tf.range(0, capacity), [1, 1, capacity])))
+    const last = Float32Array.from({ length: lengths.length * K }, (_, row) => lengths[Math.floor(row / K)]!)
+    const exists = lessEqual(this.places, tf.tensor3d(last, [last.length, 1, 1]))
+    return select(exists, scalar(0), scalar(Number.NEGATIVE_INFINITY))
   }
 
   private resize(capacity: number): void {
     const more = capacity - this.capacity
     this.capacity = capacity
+    this.places?.dispose()
+    this.places = null
     this.replace((blocks) =>
       tf.pad(blocks, [
         [0, 0],
@@ -149,13 +165,6 @@ export interface StepPositions {
 
 /** Multiplications of one layer's queries with keys up to which they are made `together`: a batched product costs more to start. */
 const MOST_TOGETHER = 2 ** 21
-
-function maskOfSequences(lengths: Int32Array, K: number, capacity: number): tf.Tensor {
-  const mask = new Float32Array(lengths.length * K * capacity).fill(Number.NEGATIVE_INFINITY)
-  for (let row = 0; row < lengths.length * K; row++)
-    mask.fill(0, row * capacity, row * capacity + lengths[Math.floor(row / K)]! + 1)
-  return tf.tensor3d(mask, [lengths.length * K, 1, capacity])
-}
 
 function maskOfHeads(H: number, K: number, capacity: number, length: number): tf.Tensor {
   const width = K * capacity

@@ -17,6 +17,7 @@ import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import type { KeyValueCache } from './cache'
 import type { ModelConfig } from './config'
+import { type ForwardSizes, forwardSizes, queryRows } from './forwardSizes'
 import { columnsToRows, linear } from './linear'
 import type { AttentionObserver } from './observer'
 import { type RotaryTables, rotaryTables, rotations } from './rotary'
@@ -35,19 +36,13 @@ export interface ForwardOptions {
   observers?: AttentionObserver[]
   /** Filled with the keys and values of all layers. Made for the same sequences. */
   cache?: KeyValueCache
-  /** Query positions computed together, in tokens. Changes speed and memory, not results. Default: fits the processor's cache. */
-  queryRows?: number
+  /** How much is computed at a time. Changes speed and memory, not results. Default: what suits the device. */
+  sizes?: Partial<ForwardSizes>
   /** Leaves out the layers above this one (the returned states are then this layer's). */
   lastLayer?: number
   signal?: AbortSignal
   onProgress?: (done: number, total: number, note?: string) => void
 }
-
-/** Attention of one block of query rows is kept under this many numbers, so that it stays in the processor's cache. */
-const BLOCK_ELEMENTS = 2 ** 22
-const MOST_QUERY_ROWS = 128
-/** Rows that go through the MLP together. */
-const MLP_ROWS = 1024
 
 /**
  * Runs the decoder over whole sequences (teacher-forced) and returns the states after the last norm, `[B, N, hidden]`, which
@@ -68,7 +63,8 @@ export async function forward(
   const lengths = sequences.map((s) => s.length)
   const B = lengths.length
   const N = Math.max(...lengths)
-  const rowsAtOnce = options.queryRows ?? queryRows(B * H * N)
+  const sizes = forwardSizes(options.sizes)
+  const rowsAtOnce = queryRows(sizes, B * H * N)
   const observers = options.observers ?? []
   const pause = pacer(options.signal)
   const scope = new Scope()
@@ -125,8 +121,8 @@ export async function forward(
       scope.release(x, queries, keys, values, ...attended)
 
       const outputs: tf.Tensor[] = []
-      for (let start = 0; start < B * N; start += MLP_ROWS) {
-        const rows = Math.min(MLP_ROWS, B * N - start)
+      for (let start = 0; start < B * N; start += sizes.mlpRows) {
+        const rows = Math.min(sizes.mlpRows, B * N - start)
         outputs.push(
           scope.keep(
             tf.tidy(() => {
@@ -284,12 +280,6 @@ function causalMask(N: number, rows: number): tf.Tensor2D {
   const mask = new Float32Array(rows * width)
   for (let row = 0; row < rows; row++) mask.fill(Number.NEGATIVE_INFINITY, row * width + N + row + 1, (row + 1) * width)
   return tf.tensor2d(mask, [rows, width])
-}
-
-function queryRows(numbersPerRow: number): number {
-  let rows = MOST_QUERY_ROWS
-  while (rows > 1 && rows * numbersPerRow > BLOCK_ELEMENTS) rows /= 2
-  return rows
 }
 
 function padded(sequences: readonly ArrayLike<number>[], N: number): Int32Array {

@@ -161,9 +161,11 @@ export async function generate(
 
     /** Those whose keys and values the cache holds, in its order. */
     let held = responses
+    /** Indices among them of those that are incomplete. */
+    let going = indicesOfIncomplete(held)
     const leaving = new LeavingRule()
     for (let step = 1; ; step++) {
-      const active = held.filter((response) => response.stopReason === null)
+      const active = going.map((i) => held[i]!)
       const tokens = tf.tidy(() =>
         sampleTokens(
           logits(model, last),
@@ -181,12 +183,12 @@ export async function generate(
         maxNewTokens,
         `${active.length} of ${responses.length} being written`,
       )
-      let going = indicesOfIncomplete(held)
+      going = indicesOfIncomplete(held)
       if (going.length === 0) break
       if (leaving.isDue(held.length - going.length, going.length)) {
         cache.select(going)
         held = going.map((i) => held[i]!)
-        going = indicesOfIncomplete(held)
+        going = [...held.keys()]
       }
       last = scope.keep(
         tf.tidy(() => {

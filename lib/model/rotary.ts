@@ -1,5 +1,5 @@
-import { batchMatMul, reshape } from '../engine/ops'
-import { tf } from '../engine/tensorflow'
+import { add, batchMatMul, multiply, reshape, swapHalves } from '../engine/ops'
+import { deviceReport, tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
 /**
@@ -55,13 +55,21 @@ export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>):
 export function rotations(config: ModelConfig, positions: readonly number[]): (x: tf.Tensor) => tf.Tensor {
   const D = config.headDim
   const distinct = new Set(positions).size === 1 ? positions.slice(0, 1) : positions
-  const matrices = rotationMatrices(config, distinct)
+  const matrices =
+    deviceReport().device === 'GPU' ? rotationsOnDevice(config, distinct) : rotationMatrices(config, distinct)
   const turn = distinct.length === 1 ? reshape(matrices, [D, D]) : matrices
   return (x) => batchMatMul(x, turn)
 }
 
+/** The same matrices made of rows of cosines and sines: for a GPU, which is handed a headDim-th of the numbers. More ops: slower on a CPU. */
+export function rotationsOnDevice(config: ModelConfig, positions: readonly number[]): tf.Tensor {
+  const { cos, signedSin } = rotaryTables(config, positions)
+  const identity = tf.eye(config.headDim)
+  return add(multiply(cos, identity), multiply(signedSin, swapHalves(identity)))
+}
+
 /** `[positions, headDim, headDim]`. */
-function rotationMatrices(config: ModelConfig, positions: readonly number[]): tf.Tensor3D {
+export function rotationMatrices(config: ModelConfig, positions: readonly number[]): tf.Tensor3D {
   const frequencies = rotaryFrequencies(config)
   const half = frequencies.length
   const D = 2 * half

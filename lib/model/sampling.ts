@@ -1,5 +1,5 @@
-import { multiply, scalar, softmax } from '../engine/ops'
-import { tf } from '../engine/tensorflow'
+import { lessEqual, multiply, reshape, scalar, slice, softmax, sumOver } from '../engine/ops'
+import { deviceReport, tf } from '../engine/tensorflow'
 import type { RandomStream } from '../random/randomStream'
 
 export interface SamplingOptions {
@@ -46,13 +46,11 @@ export function sampleTokens(
     })
   }
   return tf.tidy(() => {
-    const probabilities = softmax(multiply(logits, scalar(1 / temperature))) as tf.Tensor2D
+    const probabilities = tf.tidy(() => softmax(multiply(logits, scalar(1 / temperature)))) as tf.Tensor2D
     const kept = topK < vocabulary ? topK : topP < 1 ? Math.min(FIRST_CANDIDATES, vocabulary) : 0
     if (kept === 0) {
-      const all = probabilities.dataSync() as Float32Array
-      return streams.map((stream, row) =>
-        draw(all.subarray(row * vocabulary, (row + 1) * vocabulary), 1, stream.uniform()),
-      )
+      const chances = streams.map((stream) => stream.uniform())
+      return deviceReport().device === 'GPU' ? drawOnDevice(probabilities, chances) : drawHere(probabilities, chances)
     }
     const candidates = largest(probabilities, kept)
     return Array.from({ length: rows }, (_, row) => {
@@ -64,6 +62,35 @@ export function sampleTokens(
       }
       return indices[draw(nucleus(values, topP * total), null, chance)]!
     })
+  })
+}
+
+/** One column of each row of `probabilities [rows, vocabulary]`, in proportion to them: where its `chance`, from 0 to 1, falls. */
+export function drawHere(probabilities: tf.Tensor2D, chances: readonly number[]): number[] {
+  const vocabulary = probabilities.shape[1]
+  const all = probabilities.dataSync() as Float32Array
+  return chances.map((chance, row) => draw(all.subarray(row * vocabulary, (row + 1) * vocabulary), 1, chance))
+}
+
+/**
+ * The same where the probabilities are: a GPU does not hand them over at each token. Columns are the same but where a chance falls within
+ * rounding of the border between two.
+ */
+export function drawOnDevice(probabilities: tf.Tensor2D, chances: readonly number[]): number[] {
+  const [rows, vocabulary] = probabilities.shape
+  const drawn = tf.tidy(() => {
+    const reached = tf.cumsum(probabilities, 1)
+    const total = slice(reached, [0, vocabulary - 1], [rows, 1])
+    // Numbers are counted as float32: TensorFlow adds whole numbers on the CPU.
+    const count = (of: () => tf.Tensor) => tf.tidy(() => sumOver(tf.cast(of(), 'float32'), 1))
+    const columns = count(() => lessEqual(reached, multiply(total, tf.tensor2d([...chances], [rows, 1]))))
+    // Where rounding leaves a chance beyond all, the last column that has a probability.
+    const last = count(() => tf.less(reached, total))
+    return tf.stack([tf.minimum(columns, last), reshape(total, [rows])]).dataSync()
+  })
+  return Array.from({ length: rows }, (_, row) => {
+    checkFinite(drawn[rows + row]!)
+    return drawn[row]!
   })
 }
 

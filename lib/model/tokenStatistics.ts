@@ -2,6 +2,7 @@ import { pacer } from '../engine/cooperate'
 import { multiply, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import { type Decoder, logits } from './decoder'
+import { forwardSizes } from './forwardSizes'
 
 /** What the model thought of each response token before it was written, in nats, index 0 = first response token. */
 export interface TokenStatistics {
@@ -10,9 +11,6 @@ export interface TokenStatistics {
   /** Log-probability of the token under that distribution. */
   logprob: Float32Array
 }
-
-/** Logits exist for this many positions at a time. */
-const LOGIT_ROWS = 128
 
 /**
  * Entropy and log-probability of the response tokens of each sequence, from the states that `forward` returned for the same
@@ -26,6 +24,7 @@ export async function tokenStatistics(
   promptLengths: readonly number[],
   options: { signal?: AbortSignal } = {},
 ): Promise<TokenStatistics[]> {
+  const { logitRows } = forwardSizes()
   const pause = pacer(options.signal)
   const [, N, hidden] = states.shape
   const results: TokenStatistics[] = []
@@ -39,8 +38,8 @@ export async function tokenStatistics(
     const count = sequence.length - prompt
     const entropy = new Float32Array(count)
     const logprob = new Float32Array(count)
-    for (let done = 0; done < count; done += LOGIT_ROWS) {
-      const rows = Math.min(LOGIT_ROWS, count - done)
+    for (let done = 0; done < count; done += logitRows) {
+      const rows = Math.min(logitRows, count - done)
       tf.tidy(() => {
         const from = b * N + prompt - 1 + done
         const part = tf.slice(tf.reshape(states, [-1, hidden]), [from, 0], [rows, hidden]) as tf.Tensor2D

@@ -169,7 +169,7 @@ export function storedWeights(config: ModelConfig, weights: DecoderWeights): Sto
         const adapter = layer.products?.[which].adapter
         return adapter ? add(own, matMul(adapter.b, adapter.a)) : own
       })
-      const numbers = currentValues(wide)
+      const numbers = wide.dataSync() as Float32Array
       wide.dispose()
       return numbers
     }

@@ -3,6 +3,7 @@ import type { RhythmOptions } from '../credit/rhythmOptions'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import { type Decoder, forward } from '../model/decoder'
+import { type ForwardSizes, forwardSizes } from '../model/forwardSizes'
 import { tokenStatistics } from '../model/tokenStatistics'
 import type { HeadSeries } from '../rhythm/headSeries'
 import { resolveLayers } from '../rhythm/layerRange'
@@ -35,7 +36,7 @@ export interface ScoreOptions {
 
 /**
  * Log-probabilities, entropy and head series of responses: the pass of the old policy, on which the observers of the rhythm
- * ride. Sequences of similar length go together; results are in the order given.
+ * ride. Sequences of similar length go together, on a GPU so many as its block sizes say; results are in the order given.
  */
 export async function scoreResponses(
   decoder: Decoder,
@@ -44,10 +45,8 @@ export async function scoreResponses(
 ): Promise<ScoredResponse[]> {
   const { batch, temperature = 1, rhythm, signal } = options
   const results = new Array<ScoredResponse>(sequences.length)
-  for (const part of byLength(
-    sequences.map(({ ids }) => ids.length),
-    batch,
-  )) {
+  const lengths = sequences.map(({ ids }) => ids.length)
+  for (const part of byLength(lengths, batch).flatMap((part) => scoredTogether(part, lengths))) {
     const ids = part.map((i) => sequences[i]!.ids)
     const promptLengths = part.map((i) => sequences[i]!.promptLength)
     const statistics =
@@ -82,6 +81,21 @@ export async function scoreResponses(
     }
   }
   return results
+}
+
+/** A part of similar lengths, longest first, cut where its padded tokens would be more than are scored together. */
+export function scoredTogether(
+  part: readonly number[],
+  lengths: readonly number[],
+  { scoredTokens }: Pick<ForwardSizes, 'scoredTokens'> = forwardSizes(),
+): number[][] {
+  const pieces: number[][] = []
+  for (let from = 0; from < part.length; ) {
+    const most = scoredTokens === null ? part.length : Math.max(1, Math.floor(scoredTokens / lengths[part[from]!]!))
+    pieces.push(part.slice(from, from + most))
+    from += most
+  }
+  return pieces
 }
 
 /** Indices in parts of at most `size`, such that a part holds similar lengths; longest first, ties in the order given. */

@@ -12,12 +12,14 @@ import { evaluate, evaluationMetrics } from './evaluation'
 import { grpoStep } from './grpoStep'
 import { trainedAdapters } from './loraRun'
 import { closeRun, enterGrpo, openRun } from './openRun'
-import { parseConfig, readConfig } from './readConfig'
+import { ConfigError, parseConfig, readConfig } from './readConfig'
+import { storedConfig } from './runConfig'
 import { type MetricsLine, type RolloutRecord, RunFolder, type RunState } from './runFolder'
 import { lockRun } from './runLock'
 import { StopRequest } from './stopRequest'
 import { supervisedStep } from './supervisedStep'
-import type { TrainingConfigInput } from './trainingConfig'
+import type { TrainingConfig, TrainingConfigInput } from './trainingConfig'
+import { shortageText, trainingPlan } from './trainingPlan'
 import type { StepResult, TrainingRun } from './trainingRun'
 
 export interface TrainOptions {
@@ -37,6 +39,8 @@ export interface TrainOptions {
   onWarning?: (text: string) => void
   /** Watches the GPU for the metrics; the run stops it. Default: nvidia-smi, where TensorFlow computes on a GPU. */
   gpuMonitor?: GpuMonitor | null
+  /** Train although the plan needs more memory than there is. Default false: such a run is refused. */
+  anyway?: boolean
 }
 
 export interface TrainResult {
@@ -59,7 +63,7 @@ export interface TrainResult {
  * Trains: supervised warm-up, GRPO with rhythm credit, or one after the other, as the configuration says (an object, the path of a file, or null: the
  * one that the run folder holds). The run goes on from its last checkpoint, to the same bits as without interruption.
  * A stop file, an abort or an interrupt ends it after the step in progress with a checkpoint.
- * Throws ConfigError on configurations, an Error if another process trains in the folder, on errors of a strategy or task, after
+ * Throws ConfigError on configurations, and on runs that by their plan do not fit into memory, an Error if another process trains in the folder, on errors of a strategy or task, after
  * too many updates that are not finite, and on a full disk; the last checkpoint stays good in every case.
  */
 export async function train(config: TrainingConfigInput | string | null, options: TrainOptions): Promise<TrainResult> {
@@ -69,6 +73,8 @@ export async function train(config: TrainingConfigInput | string | null, options
   const release = await lockRun(folder.folder)
   try {
     await folder.prepare()
+    const asked = complete ?? (await storedConfig(folder))
+    if (asked && !options.anyway) await checkFits(asked, options.task)
     const stop = new StopRequest(folder.stopFile, options.signal)
     options.onStart?.((reason) => stop.request(reason))
     const run = await openRun(folder, complete, stop, { ...options, onWarning })
@@ -87,6 +93,12 @@ export async function train(config: TrainingConfigInput | string | null, options
   } finally {
     await release()
   }
+}
+
+/** Before anything large is allocated: a process that runs out of memory is killed, and a notebook's kernel with it. */
+async function checkFits(config: TrainingConfig, task: Task<unknown> | undefined): Promise<void> {
+  const shortage = shortageText(await trainingPlan(config, { task, time: false }))
+  if (shortage) throw new ConfigError(`${shortage}; or give anyway: true`)
 }
 
 class Training {

@@ -24,9 +24,11 @@ export interface TrainingPlan {
   peakBytes: number
   /** When that is. */
   peakMoment: PlannedMoment
+  /** Bytes that the device has for the run; null where that is not known. */
+  availableBytes: number | null
   /** Bytes in use at every kind of moment. */
   moments: Partial<Record<PlannedMoment, number>>
-  /** What would make the run fit into the machine's memory; null if it fits, or if that is not known. */
+  /** What would make the run fit into the device's memory; null if it fits, or if that is not known. */
   shortage: { availableBytes: number; remedies: Remedy[] } | null
   /** Tokens of the task's first prompts and demonstrations. */
   lengths: PlannedLengths
@@ -48,6 +50,8 @@ export interface PlanOptions {
    * downloaded. Time is then not measured.
    */
   promptTokens?: number
+  /** Measure time as well. Default true. */
+  time?: boolean
 }
 
 /**
@@ -56,13 +60,13 @@ export interface PlanOptions {
  * Throws ConfigError where prompts are given and demonstrations are missing.
  */
 export async function trainingPlan(config: TrainingConfig, options: PlanOptions = {}): Promise<TrainingPlan> {
-  const { gpuBytes, promptTokens } = options
+  const { gpuBytes, promptTokens, time = true } = options
   const device = gpuBytes === undefined ? deviceAtHand() : gpuWith(gpuBytes)
   if (promptTokens !== undefined)
     return planOf(config, await plannedShape(config.model), given(config, promptTokens), device)
   const text = await plannedModel(config.model)
   const { task } = await resolveTask(config.task, options.task)
-  return planOf(config, text.config, plannedLengths(config, task, text), device, text)
+  return planOf(config, text.config, plannedLengths(config, task, text), device, time ? text : null)
 }
 
 /** The lengths of a run whose prompts are not read. */
@@ -79,14 +83,14 @@ async function planOf(
   written: TrainingConfig,
   model: ModelConfig,
   lengths: PlannedLengths,
-  { availableBytes, memoryIsReturned, sizes, atHand }: PlannedDevice,
+  device: PlannedDevice,
   text: LanguageModel | null = null,
 ): Promise<TrainingPlan> {
+  const { availableBytes, memoryIsReturned, sizes, atHand } = device
   const config = atHand ? withUsablePrecision(written) : written
-  const moments = memoryMoments(config, model, lengths, sizes)
+  const moments = memoryMoments(config, model, lengths, device)
   const peak = peakMemory(moments, memoryIsReturned)
-  const needed =
-    availableBytes === null ? null : remedies(config, model, lengths, sizes, availableBytes, memoryIsReturned)
+  const needed = availableBytes === null ? null : remedies(config, model, lengths, device, availableBytes)
   const counts = parameterCounts(model, config.lora, config.model.precision)
   // What is measured is part of the run: where that does not fit, nothing is.
   const seconds = needed === null && atHand && text ? await stepSeconds(config, text, counts, lengths, sizes) : null
@@ -96,6 +100,7 @@ async function planOf(
     trained: counts.trained,
     memory: peak.parts,
     peakBytes: peak.bytes,
+    availableBytes,
     peakMoment: peak.moment,
     moments: Object.fromEntries(moments.map(({ moment, parts }) => [moment, bytesOf(parts)])),
     shortage: needed && { availableBytes: availableBytes!, remedies: needed },
@@ -147,6 +152,9 @@ export function planLines(plan: TrainingPlan): string[] {
     `plan: ${millions(parameters)} parameters${adapters}; ${lengthText(lengths)}`,
     `plan: at most about ${size(plan.peakBytes)} of memory beside TensorFlow itself, in the ${MOMENTS[plan.peakMoment]}: ${parts.join(', ')}`,
     `plan: in use at most: ${inUse.join(', ')}`,
+    ...(plan.availableBytes === null
+      ? ['plan: how much memory the device has is not known (nvidia-smi does not say): whether the run fits, neither']
+      : []),
     `plan: ${plan.totalSeconds === null ? 'time not measured' : `${steps.join(', ')}; ${duration(plan.totalSeconds)} in all`}; a checkpoint ${size(plan.checkpointBytes)}`,
   ]
 }

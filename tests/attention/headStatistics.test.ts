@@ -54,7 +54,7 @@ async function statistics(
   queryRows?: number,
 ): Promise<HeadSeries[]> {
   const observer = new HeadStatistics({ promptLengths, windows: WINDOWS, horizons: HORIZONS, ...options })
-  const states = await forward(model, sequences, { observers: [observer], queryRows })
+  const states = await forward(model, sequences, { observers: [observer], sizes: { queryRows } })
   states.dispose()
   return observer.results()
 }
@@ -83,7 +83,7 @@ async function fromWholePatterns(options = {}): Promise<AnyHeadSeries> {
 
 test('rows of attention sum to 1 and look at nothing later', async () => {
   const whole = new WholePatterns()
-  ;(await forward(model, [ids], { observers: [whole], queryRows: 16 })).dispose()
+  ;(await forward(model, [ids], { observers: [whole], sizes: { queryRows: 16 } })).dispose()
   assert.equal(whole.patterns.length, model.config.numHiddenLayers)
   for (const head of whole.patterns.flat()) {
     assert.equal(head.length, ids.length)
@@ -103,7 +103,7 @@ for (const queryRows of [1, 7, 16, 64, 100]) {
       ...options,
       sentenceStarts: [SENTENCES],
     })
-    ;(await forward(model, [ids], { observers: [whole, observer], queryRows })).dispose()
+    ;(await forward(model, [ids], { observers: [whole, observer], sizes: { queryRows } })).dispose()
     assertSame(observer.results()[0]!, rhythmFromAttention(whole.patterns, promptLength, options), `${queryRows} rows`)
   })
 
@@ -190,7 +190,7 @@ test('maps of head groups are means of the patterns, and of cells where they are
     },
     cells: 30,
   })
-  ;(await forward(model, [ids], { observers: [whole, fine, coarse], queryRows: 16 })).dispose()
+  ;(await forward(model, [ids], { observers: [whole, fine, coarse], sizes: { queryRows: 16 } })).dispose()
   const at = (t: number, s: number) => ((whole.patterns[0]![1]![t]![s] ?? 0) + (whole.patterns[2]![3]![t]![s] ?? 0)) / 2
   const full = fine.results().two!
   assert.deepEqual([full.size, full.tokensPerCell], [80, 1])
@@ -230,7 +230,7 @@ test('requests that make no sense are refused by name', async () => {
 })
 
 test('nothing is left behind: not after a pass, an error in an observer, or an interrupt', async () => {
-  const run = (observer: AttentionObserver) => forward(model, [ids], { observers: [observer], queryRows: 8 })
+  const run = (observer: AttentionObserver) => forward(model, [ids], { observers: [observer], sizes: { queryRows: 8 } })
   ;(await run(new HeadStatistics({ promptLengths: [promptLength] }))).dispose()
   const held = tf.memory().numTensors
   ;(await run(new HeadStatistics({ promptLengths: [promptLength] }))).dispose()

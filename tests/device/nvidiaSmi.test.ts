@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { gpuNotes } from '../../lib/device/gpuNotes'
-import { type Ask, gpuInUse, listGpus } from '../../lib/device/nvidiaSmi'
+import { type Ask, bytesOfOthers, gpuInUse, listGpus } from '../../lib/device/nvidiaSmi'
 import { peakRates } from '../../lib/device/peakRates'
 
 const HEADER =
@@ -42,7 +42,24 @@ test('a machine without nvidia-smi, or with one that fails, has no GPU', () => {
   )
 })
 
-test('the GPU in use is the last visible one: the binding takes the last that TensorFlow lists', () => {
+test('what other processes hold of a GPU, where nvidia-smi lists this one', () => {
+  const [first, second] = listGpus(answering)
+  const processes: Ask = (_, args) => {
+    assert.match(args[0]!, /^--query-compute-apps=gpu_uuid,pid,used_memory$/)
+    return 'GPU-aaaa1111, 41, 1000\nGPU-bbbb2222, 42, 500\nGPU-aaaa1111, 42, 3000\nGPU-aaaa1111, 43, [N/A]\nGPU-aaaa1111, 44, 24\n'
+  }
+  assert.equal(bytesOfOthers(first!, processes, 42), 1024 * 2 ** 20)
+  assert.equal(bytesOfOthers(first!, processes, 41), 3024 * 2 ** 20)
+  assert.equal(bytesOfOthers(second!, processes, 42), 0)
+  // A container: the process has another number outside.
+  assert.equal(bytesOfOthers(first!, processes, 7), 0)
+  assert.equal(
+    bytesOfOthers(first!, () => null, 42),
+    0,
+  )
+})
+
+test('the GPU in use is the first visible one', () => {
   const gpus = listGpus(answering)
   const inUse = (visible: string | undefined) => gpuInUse(gpus, visible)?.index ?? null
   const cases: [string, number | null][] = [

@@ -75,7 +75,7 @@ for (const [name, change] of Object.entries(VARIANTS)) {
     await saveModel(model, folder)
     const ids = Array.from({ length: 90 }, (_, i) => (i * 17 + 3) % 50)
     const expected = tinyForward(folder, ids).logits
-    const states = await forward(model, [ids], { queryRows: 32 })
+    const states = await forward(model, [ids], { sizes: { queryRows: 32 } })
     const actual = tf.tidy(() => logits(model, tf.reshape(states, [90, -1])).arraySync())
     for (const [position, row] of expected.entries())
       assert.ok(seriesError(actual[position]!, row) < 2e-5, `position ${position}`)

@@ -8,9 +8,11 @@ import { decodeStep, forward, logits } from '../../lib/model/decoder'
 import { type GeneratedToken, generate } from '../../lib/model/generate'
 import type { LanguageModel } from '../../lib/model/languageModel'
 import { loadModel } from '../../lib/model/loadModel'
-import { sampleTokens } from '../../lib/model/sampling'
+import { rotationMatrices, rotationsOnDevice } from '../../lib/model/rotary'
+import { drawHere, drawOnDevice, sampleTokens } from '../../lib/model/sampling'
 import { randomStream } from '../../lib/random/randomStream'
 import { REFERENCE, readReference, TINY_MODELS } from '../oracle/reference'
+import { asOnGpu } from '../support/asOnGpu'
 
 const PROMPTS = [[5, 9, 100], [7], [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]]
 
@@ -152,6 +154,45 @@ test('tokens are drawn with their probabilities: within top-k, within the nucleu
     sharpened.map((p) => p / total),
   )
   assert.equal(share({ temperature: 0 }, 5)[0], 1)
+})
+
+test('drawn where the probabilities are, as on a GPU: by hand, and the same as here', () => {
+  const drawn = (row: number[], chance: number) => {
+    const probabilities = tf.tensor2d([row])
+    const columns = [drawOnDevice(probabilities, [chance])[0], drawHere(probabilities, [chance])[0]]
+    probabilities.dispose()
+    return columns
+  }
+  for (const [row, chance, column] of [
+    [[0.25, 0.25, 0.5], 0, 0],
+    [[0.25, 0.25, 0.5], 0.24, 0],
+    [[0.25, 0.25, 0.5], 0.26, 1],
+    [[0.25, 0.25, 0.5], 0.999, 2],
+    // Columns without a probability are never drawn, at neither end.
+    [[0, 0.5, 0, 0.5, 0], 0, 1],
+    [[0, 0.5, 0, 0.5, 0], 0.6, 3],
+    [[0, 0.5, 0, 0.5, 0], 1 - 2 ** -53, 3],
+  ] as const)
+    assert.deepEqual(drawn([...row], chance), [column, column], `${chance} of ${row}`)
+  assert.throws(() => drawn([Number.NaN, 1], 0.5), /not finite/)
+  const stream = randomStream(3)
+  const [rows, vocabulary] = [200, 500]
+  const probabilities = tf.softmax(tf.randomNormal([rows, vocabulary], 0, 3, 'float32', 1)) as tf.Tensor2D
+  const chances = Array.from({ length: rows }, () => stream.uniform())
+  // A border lies within rounding (1e-7 · 500 of the chances) of about one chance in 10,000.
+  assert.deepEqual(drawOnDevice(probabilities, chances), drawHere(probabilities, chances))
+  probabilities.dispose()
+})
+
+test('the code that a GPU takes writes the same responses', async () => {
+  const prompts = [...PROMPTS, ...PROMPTS, [3]]
+  const options = { maxNewTokens: 40, seed: 5 }
+  assert.deepEqual(await asOnGpu(() => generate(model, prompts, options)), await generate(model, prompts, options))
+  const positions = [0, 1, 17, 1000]
+  const [here, there] = [rotationMatrices(model.config, positions), rotationsOnDevice(model.config, positions)]
+  // Zeros of either sign.
+  assert.ok(tf.tidy(() => tf.all(tf.equal(here, there)).dataSync()[0]))
+  tf.dispose([here, there])
 })
 
 test('a nucleus wider than the first candidates is whole', () => {

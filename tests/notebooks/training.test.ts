@@ -23,7 +23,14 @@ test('notebook 05: a run of its own, credit from a cell, and what is recorded', 
   cli('train', config, '--run', at('kept'))
   cli('collect', at('kept'), '--output', at('runs.json'))
 
-  const own = { config, run: at('own'), trials: at('trials'), ownSteps: 3, changes: ['seed=4'] }
+  const own = {
+    config,
+    run: at('own'),
+    trials: at('trials'),
+    ownSteps: 3,
+    changes: ['seed=4'],
+    check: at('no-check.json'),
+  }
   const { titles, tables, printed } = runNotebook(NAME, { ...own, recorded: at('runs.json') }, at('out'))
   // A step in which every group's rewards are equal has no credit to show.
   const isCredit = (title: string) => /^Where does the credit of a (right|wrong) response go\?$/.test(title)
@@ -42,6 +49,9 @@ test('notebook 05: a run of its own, credit from a cell, and what is recorded', 
   )
   assert.equal(tables, 2)
   assert.match(printed, /device: CPU/)
+  assert.match(printed, /no-check\.json is not there yet: npm run gpu-check writes it/)
+  // What shortens the laptop's preset is not done to another configuration.
+  assert.equal(attachRun(own.run).metrics().at(-1)!.phaseStep, 8)
   assert.match(printed, /headline: GRPO step 8: .* % .* of sampled responses right/)
   assert.match(printed, /headline: GRPO, coupled credit, 1 seed: .* points/)
   const { state, step } = attachRun(own.run).status()

@@ -12,9 +12,10 @@ import { assignCredit, calibrate } from '../../lib/training/assignCredit'
 import { accumulateGradients } from '../../lib/training/gradients/accumulateGradients'
 import { Gradients } from '../../lib/training/gradients/gradients'
 import { grpoLoss, lossNormalizer } from '../../lib/training/grpoLoss'
-import { scoreResponses } from '../../lib/training/scoreResponses'
+import { scoredTogether, scoreResponses } from '../../lib/training/scoreResponses'
 import { assertClose } from '../oracle/close'
 import { REFERENCE } from '../oracle/reference'
+import { asOnGpu } from '../support/asOnGpu'
 
 interface Response {
   prompt: number
@@ -162,3 +163,28 @@ for (const expected of reference.cases) {
     gradients.dispose()
   })
 }
+
+test('responses that are scored together: similar lengths, up to so many tokens with padding, at least one', () => {
+  const lengths = [900, 500, 400, 400, 100, 2000]
+  const together = (scoredTokens: number | null) => scoredTogether([5, 0, 1, 2, 3, 4], lengths, { scoredTokens })
+  assert.deepEqual(together(null), [[5, 0, 1, 2, 3, 4]])
+  assert.deepEqual(together(1000), [[5], [0], [1, 2], [3, 4]])
+  assert.deepEqual(together(4000), [
+    [5, 0],
+    [1, 2, 3, 4],
+  ])
+})
+
+test('the code that a GPU takes gives responses the same scores', async () => {
+  const decoder = await tinyDecoder()
+  const sequences = responses.map(({ ids, promptLength }) => ({ ids, promptLength }))
+  const options = { batch: 4, temperature: 0.7, rhythm: rhythmOptions() }
+  const here = await scoreResponses(decoder, sequences, options)
+  const there = await asOnGpu(() => scoreResponses(decoder, sequences, options))
+  for (const [i, { logprob, entropy, series }] of here.entries()) {
+    assertClose(there[i]!.logprob, logprob, 1e-5)
+    assertClose(there[i]!.entropy, entropy, 1e-5)
+    assertClose(there[i]!.series!.waad[0]!.values, series!.waad[0]!.values, 1e-5)
+    assertClose(there[i]!.series!.fai[0]!.values, series!.fai[0]!.values, 1e-5)
+  }
+})

@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { tf } from '../../lib/engine/tensorflow'
 import { blockSizes } from '../../lib/training/gradients/blockSizes'
 import { parameterCounts } from '../../lib/training/plan/parameterCounts'
 import { gpuWith } from '../../lib/training/plan/plannedDevice'
@@ -11,6 +10,7 @@ import { plannedShape } from '../../lib/training/plan/plannedModel'
 import { publishedShape } from '../../lib/training/plan/publishedModels'
 import { ConfigError, parseConfig, readConfig } from '../../lib/training/readConfig'
 import { shortageText, trainingPlan } from '../../lib/training/trainingPlan'
+import { asOnGpu } from '../support/asOnGpu'
 import { temporaryFolder } from '../support/temporaryFolder'
 import { ENVIRONMENT, environmentRow, presetFiles, presetPlan } from './presetPlans'
 import { tinyConfig } from './tinyRun'
@@ -60,16 +60,8 @@ for (const file of presetFiles()) {
   })
 }
 
-test('a plan for another GPU is made with the block sizes that this library has on a GPU', () => {
-  const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean }
-  const here = backend.isUsingGpuDevice
-  backend.isUsingGpuDevice = true
-  try {
-    assert.deepEqual(gpuWith(1e9).sizes, blockSizes())
-  } finally {
-    backend.isUsingGpuDevice = here
-  }
-})
+test('a plan for another GPU is made with the block sizes that this library has on a GPU', () =>
+  asOnGpu(() => assert.deepEqual(gpuWith(1e9).sizes, blockSizes())))
 
 test('published shapes: parameters and those beside the embedding, in billions, by the models’ cards', () => {
   for (const [name, all, inner] of [

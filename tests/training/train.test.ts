@@ -140,6 +140,17 @@ test('the second process on a run folder is refused, and another configuration',
   await assert.rejects(run('whole'), /in use by process 1 on elsewhere/)
 })
 
+test('a run that does not fit into memory is refused before anything large is there', async () => {
+  const giant = tinyConfig({
+    model: { hiddenSize: 2 ** 14, intermediateSize: 2 ** 16, numHiddenLayers: 64 },
+  })
+  await assert.rejects(
+    run('giant', giant),
+    /^ConfigError: this run needs about \d+ GB of memory .* or give anyway: true$/,
+  )
+  assert.deepEqual(readMetrics(at('giant')), [])
+})
+
 test('a strategy written by the caller places credit; an error in it stops the step; its text is part of the run', async () => {
   const seen: number[] = []
   const mine: CreditStrategy = (rhythm) => {

@@ -17,10 +17,13 @@ import { planLines, shortageText, size, trainingPlan } from '../../lib/training/
 import { BASE } from './gradientProblem'
 import { tinyConfig } from './tinyRun'
 
+/** As on a CPU. */
+const HERE = { sizes: blockSizes(), memoryIsReturned: false }
+
 /** Memory in use at one kind of moment, in bytes by part. */
 function partsAt(moment: string, config: TrainingConfig, lengths: PlannedLengths): Record<string, number> {
   const model = freshConfig(config.model as FreshModel)
-  const moments = memoryMoments(config, model, lengths, blockSizes())
+  const moments = memoryMoments(config, model, lengths, HERE)
   const found = moments.find((m) => m.moment === moment)
   assert.ok(found, `${moment} is not among ${moments.map((m) => m.moment)}`)
   return Object.fromEntries(Object.entries(found.parts).map(([name, { bytes }]) => [name, bytes]))
@@ -91,10 +94,10 @@ test('activations grow linearly with the micro-batch, and not with the batch', (
 })
 
 test('the cache of responses, by hand', () => {
-  const parts = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 10, response: 100 })
+  const parts = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 10, response: 100 }, HERE.sizes.forward)
   // Keys and values of 2 layers, 2 heads of 6, room for 128 tokens.
   assert.equal(parts.cache!.bytes, 2 * 2 * 2 * 6 * 128 * 5 * 4)
-  const longer = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 30, response: 100 })
+  const longer = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 30, response: 100 }, HERE.sizes.forward)
   assert.equal(longer.cache!.bytes, 2 * parts.cache!.bytes)
 })
 
@@ -133,22 +136,21 @@ test('each remedy for too little memory is one that --set takes and that is enou
   const config = parseConfig(input)
   const model = freshConfig(config.model as FreshModel)
   const lengths = lengthsOf(4, [Array.from({ length: 512 }, () => ({ prompt: 4, response: 12 }))])
-  const needed = (changed: TrainingConfig) =>
-    peakMemory(memoryMoments(changed, model, lengths, blockSizes()), false).bytes
+  const needed = (changed: TrainingConfig) => peakMemory(memoryMoments(changed, model, lengths, HERE), false).bytes
   const most = needed(config)
-  assert.equal(remedies(config, model, lengths, blockSizes(), most), null)
+  assert.equal(remedies(config, model, lengths, HERE, most), null)
   const least = needed(
     parseConfig(withChanges(input, ['supervised.microBatch=1', 'grpo.microBatch=1', 'recompute=true'])),
   )
   for (const available of [most - 1, (most + least) / 2, least + 1e5]) {
-    const found = remedies(config, model, lengths, blockSizes(), available)
+    const found = remedies(config, model, lengths, HERE, available)
     assert.ok(found && found.length > 0, `${available} of ${most}`)
     for (const { changes, bytes } of found) {
       assert.equal(needed(parseConfig(withChanges(input, changes))), bytes, changes.join(' '))
       assert.ok(bytes <= available, `${changes}: ${bytes}, ${available}`)
     }
   }
-  assert.deepEqual(remedies(config, model, lengths, blockSizes(), 1e6), [])
+  assert.deepEqual(remedies(config, model, lengths, HERE, 1e6), [])
 })
 
 test('a plan of a tiny run: its times are measured, its text has the numbers', async () => {

@@ -1,6 +1,7 @@
 import type { Precision } from '../../engine/precision'
 import type { ModelConfig } from '../../model/config'
-import { type BlockSizes, queryRows } from './blockSizes'
+import { queryRows } from '../../model/forwardSizes'
+import type { BlockSizes } from './blockSizes'
 
 /** Sequences that go through the layers together, padded to one length. */
 export interface ActivationShape {

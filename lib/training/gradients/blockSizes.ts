@@ -1,4 +1,5 @@
 import { deviceReport } from '../../engine/tensorflow'
+import { type ForwardSizes, forwardSizes, GPU_FORWARD_SIZES } from '../../model/forwardSizes'
 
 /** How much is computed at a time. Changes speed, memory and the last bits, nothing else. */
 export interface BlockSizes {
@@ -12,10 +13,12 @@ export interface BlockSizes {
   logitNumbers: number
   /** Of the gradients by the logits, this many numbers are kept from the forward pass at most; beyond, logits are computed twice. */
   keptLogitNumbers: number
+  /** Of passes without gradients. */
+  forward: ForwardSizes
 }
 
 /** A block of attention stays in the processor's cache. */
-const CPU: BlockSizes = {
+const CPU: Omit<BlockSizes, 'forward'> = {
   groupTokens: 2048,
   attentionNumbers: 2 ** 20,
   queryRows: 128,
@@ -30,17 +33,11 @@ export const GPU_BLOCK_SIZES: BlockSizes = {
   queryRows: 1024,
   logitNumbers: 2 ** 26,
   keptLogitNumbers: 2 ** 28,
+  forward: GPU_FORWARD_SIZES,
 }
 
 /** What suits the device at hand, with changes. */
 export const blockSizes = (changes: Partial<BlockSizes> = {}): BlockSizes => ({
-  ...(deviceReport().device === 'GPU' ? GPU_BLOCK_SIZES : CPU),
+  ...(deviceReport().device === 'GPU' ? GPU_BLOCK_SIZES : { ...CPU, forward: forwardSizes() }),
   ...changes,
 })
-
-/** Query rows that are computed together, for `numbersPerRow` of all sequences and heads. */
-export function queryRows({ queryRows, attentionNumbers }: BlockSizes, numbersPerRow: number): number {
-  let rows = queryRows
-  while (rows > 1 && rows * numbersPerRow > attentionNumbers) rows /= 2
-  return rows
-}

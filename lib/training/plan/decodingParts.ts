@@ -1,28 +1,25 @@
 import { KeyValueCache } from '../../model/cache'
 import type { ModelConfig } from '../../model/config'
+import type { ForwardSizes } from '../../model/forwardSizes'
 import { inBlocks, most, type Part, type Parts } from './parts'
 
 /**
  * What a forward pass over `sequences` of `length` tokens takes beside weights and cache at its most demanding moment: the
  * projections of a layer, with what the norm and the rotary embedding leave behind, a block of attention, the MLP, or rows of logits. An estimate.
  */
-export function forwardPart(model: ModelConfig, sequences: number, length: number): Part {
+export function forwardPart(model: ModelConfig, sequences: number, length: number, sizes: ForwardSizes): Part {
   const { hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = model
   const tokens = sequences * length
   const heads = (H + 2 * K) * D
   const rotated = (model.queryKeyNorm ? 8 : 5) * (H + K) * D
-  const block = Math.min(ATTENTION_NUMBERS, sequences * H * length ** 2)
+  const block = Math.min(sizes.attentionNumbers, sequences * H * length ** 2)
   const projections = tokens * (4 * hiddenSize + 3 * heads + rotated)
   const attention = tokens * (hiddenSize + 2 * heads) + ATTENTION_COPIES * block
-  const mlp = tokens * 2 * hiddenSize + Math.min(tokens, MLP_ROWS) * 4 * (hiddenSize + intermediateSize)
-  const logits = tokens * hiddenSize + LOGIT_COPIES * Math.min(LOGIT_ROWS, length) * model.vocabSize
+  const mlp = tokens * 2 * hiddenSize + Math.min(tokens, sizes.mlpRows) * 4 * (hiddenSize + intermediateSize)
+  const logits = tokens * hiddenSize + LOGIT_COPIES * Math.min(sizes.logitRows, length) * model.vocabSize
   return inBlocks(4 * Math.max(projections, attention, mlp, logits), 4 * tokens * heads)
 }
 
-/** As the decoder cuts its work: numbers of a block of attention, rows of the MLP, rows of logits. */
-const ATTENTION_NUMBERS = 2 ** 22
-const MLP_ROWS = 1024
-const LOGIT_ROWS = 128
 /** Scores, masked scores and probabilities, and what observers make of them; logits, their logarithms and products. */
 const ATTENTION_COPIES = 6
 const LOGIT_COPIES = 4
@@ -39,7 +36,11 @@ export interface Writing {
 }
 
 /** Writing responses, beside weights, at the more demanding of two moments: when the prompts have been read, and at the last token. */
-export function decodingParts(model: ModelConfig, { batch, distinct, prompt, response }: Writing): Parts {
+export function decodingParts(
+  model: ModelConfig,
+  { batch, distinct, prompt, response }: Writing,
+  sizes: ForwardSizes,
+): Parts {
   const { numHiddenLayers: L, hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K } = model
   const cacheOf = (sequences: number, tokens: number) => {
     const bytes = KeyValueCache.bytes(model, sequences, tokens)
@@ -52,7 +53,7 @@ export function decodingParts(model: ModelConfig, { batch, distinct, prompt, res
   const step = 4 * batch * (6 * hiddenSize + 4 * intermediateSize + 6 * (H + K) * model.headDim)
   const logits = 4 * batch * model.vocabSize
   return most([
-    { cache: cacheOf(prompts, prompt + 1), working: forwardPart(model, prompts, prompt) },
+    { cache: cacheOf(prompts, prompt + 1), working: forwardPart(model, prompts, prompt, sizes) },
     {
       cache,
       working: { bytes: step + copied, large: inBlocks(copied, copied).large },

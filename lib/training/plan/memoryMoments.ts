@@ -6,7 +6,8 @@ import type { GrpoChoice, TrainingConfig } from '../trainingConfig'
 import { decodingParts, forwardPart } from './decodingParts'
 import { gradientParts } from './gradientParts'
 import { type ParameterCounts, parameterCounts } from './parameterCounts'
-import { bytesOf, inBlocks, largeBytesOf, most, type Parts } from './parts'
+import { bytesOf, inBlocks, largeBytesOf, most, type Part, type Parts } from './parts'
+import type { PlannedDevice } from './plannedDevice'
 import type { PlannedLengths, SequenceLength } from './plannedLengths'
 
 export type PlannedMoment = 'supervised' | 'rollout' | 'oldLogprob' | 'update' | 'evaluation' | 'checkpoint'
@@ -20,13 +21,13 @@ export interface MomentMemory {
 /**
  * Memory of every kind of moment of a run, in bytes beyond what a process with TensorFlow loaded holds: sequences as long as they may get,
  * no group without variance. Weights, gradients, moments of the optimizer, caches and what gradients keep are counted number by
- * number; what single operations take beside them (`working`) is an estimate.
+ * number; what single operations take beside them (`working`) is an estimate. On a GPU it is the GPU's memory.
  */
 export function memoryMoments(
   config: TrainingConfig,
   model: ModelConfig,
   lengths: PlannedLengths,
-  sizes: BlockSizes,
+  { sizes, memoryIsReturned: onGpu }: Pick<PlannedDevice, 'sizes' | 'memoryIsReturned'>,
 ): MomentMemory[] {
   const { supervised, grpo, evaluation, recompute } = config
   const lora = config.lora !== null
@@ -47,14 +48,17 @@ export function memoryMoments(
     const count = grpo.prompts * grpo.responses
     const batch = Math.min(grpo.rolloutBatch, count)
     const distinct = Math.min(grpo.prompts, Math.ceil(batch / grpo.responses) + 1)
-    const series = seriesBytes(grpo, model, count * response)
+    const series = onGpu ? 0 : seriesBytes(grpo, model, count * response)
     const scored = { ...held, ...(series > 0 ? { series: inBlocks(series, series / count) } : {}) }
     const part = Array.from({ length: Math.ceil(count / grpo.updates) }, () => ({ prompt, response }))
     moments.push(
-      { moment: 'rollout', parts: { ...held, ...decodingParts(model, { batch, distinct, prompt, response }) } },
+      {
+        moment: 'rollout',
+        parts: { ...held, ...decodingParts(model, { batch, distinct, prompt, response }, sizes.forward) },
+      },
       {
         moment: 'oldLogprob',
-        parts: { ...scored, working: forwardPart(model, Math.min(grpo.microBatch, count), prompt + response) },
+        parts: { ...scored, working: scoringPart(model, Math.min(grpo.microBatch, count), prompt + response, sizes) },
       },
       { moment: 'update', parts: { ...scored, ...gradient(part, grpo.microBatch) } },
     )
@@ -66,10 +70,16 @@ export function memoryMoments(
     const sampled = Math.min(batch, items * samples)
     const greedy = Math.min(batch, items)
     const passes = [
-      decodingParts(model, { batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response }),
-      decodingParts(model, { batch: greedy, distinct: greedy, prompt, response }),
+      { batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response },
+      { batch: greedy, distinct: greedy, prompt, response },
     ]
-    moments.push({ moment: 'evaluation', parts: { ...heldParts(config, counts, phase), ...most(passes) } })
+    moments.push({
+      moment: 'evaluation',
+      parts: {
+        ...heldParts(config, counts, phase),
+        ...most(passes.map((pass) => decodingParts(model, pass, sizes.forward))),
+      },
+    })
   }
   const tensor = 4 * counts.largest
   moments.push({
@@ -77,6 +87,12 @@ export function memoryMoments(
     parts: { ...heldParts(config, counts, phase), working: inBlocks(tensor, tensor) },
   })
   return moments
+}
+
+/** The pass over a micro-batch before the updates, cut as `scoreResponses` cuts it. */
+function scoringPart(model: ModelConfig, sequences: number, length: number, { forward }: BlockSizes): Part {
+  const together = forward.scoredTokens === null ? sequences : Math.floor(forward.scoredTokens / length)
+  return forwardPart(model, Math.min(sequences, Math.max(1, together)), length, forward)
 }
 
 /** What a phase holds at every moment. */
@@ -91,11 +107,11 @@ function heldParts(config: TrainingConfig, counts: ParameterCounts, phase: 'supe
   }
 }
 
-/** Head series of `tokens` response tokens: look-back, WAAD, FAI and inbound attention of each observed head. */
+/** Head series of `tokens` response tokens in the machine's own memory: WAAD and FAI of each observed head. */
 function seriesBytes({ credit }: GrpoChoice, model: ModelConfig, tokens: number): number {
   if (credit.strategy === 'uniform' && credit.skipUnneededPass) return 0
   const { rl } = rhythmOptions({ rl: credit.rl }, credit.preset)
-  return 4 * 4 * tokens * resolveLayers(rl.layers, model.numHiddenLayers).length * model.numAttentionHeads
+  return 2 * 4 * tokens * resolveLayers(rl.layers, model.numHiddenLayers).length * model.numAttentionHeads
 }
 
 /** Kernels of TensorFlow and code of JavaScript that come into memory as they are used, and gaps between blocks. Measured, not derived. */

@@ -1,13 +1,13 @@
 import { totalmem } from 'node:os'
-import { gpuInUse, listGpus } from '../../device/nvidiaSmi'
+import { bytesOfOthers, gpuInUse, listGpus } from '../../device/nvidiaSmi'
 import { usablePrecision } from '../../engine/precision'
-import { deviceReport } from '../../engine/tensorflow'
+import { deviceReport, memory } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import { LORA_TARGETS } from '../../model/lora'
-import type { BlockSizes } from '../gradients/blockSizes'
 import type { TrainingConfig } from '../trainingConfig'
 import { memoryMoments, peakMemory } from './memoryMoments'
 import { bytesOf } from './parts'
+import type { PlannedDevice } from './plannedDevice'
 import type { PlannedLengths } from './plannedLengths'
 
 /** Bytes that the device has for a run at most, beside what this process holds of them already; null where they are not known. */
@@ -23,7 +23,8 @@ export const memoryIsReturned = (): boolean => deviceReport().device === 'GPU'
 
 function gpuBytes(): number | null {
   const gpu = gpuInUse(listGpus())
-  return gpu && gpu.memoryBytes > 0 ? usableGpuBytes(gpu.memoryBytes) : null
+  if (!gpu || !(gpu.memoryBytes > 0)) return null
+  return usableGpuBytes(gpu.memoryBytes) - bytesOfOthers(gpu) - memory().tensorBytes
 }
 
 /** Bytes for a run on a GPU that has so many: TensorFlow and CUDA keep some for themselves. */
@@ -44,11 +45,11 @@ export function remedies(
   config: TrainingConfig,
   model: ModelConfig,
   lengths: PlannedLengths,
-  sizes: BlockSizes,
+  device: Pick<PlannedDevice, 'sizes' | 'memoryIsReturned'>,
   available: number,
-  returned = memoryIsReturned(),
 ): Remedy[] | null {
-  const needed = (changed: TrainingConfig) => peakMemory(memoryMoments(changed, model, lengths, sizes), returned).bytes
+  const momentsOf = (changed: TrainingConfig) => memoryMoments(changed, model, lengths, device)
+  const needed = (changed: TrainingConfig) => peakMemory(momentsOf(changed), device.memoryIsReturned).bytes
   if (needed(config) <= available) return null
   const single = CHANGES.flatMap((change): Remedy[] => {
     let changed = change(config)
@@ -57,7 +58,7 @@ export function remedies(
   })
   if (single.length > 0) return single
   return combined(config, available, needed, (changed) =>
-    memoryMoments(changed, model, lengths, sizes).reduce((sum, { parts }) => sum + bytesOf(parts), 0),
+    momentsOf(changed).reduce((sum, { parts }) => sum + bytesOf(parts), 0),
   )
 }
 

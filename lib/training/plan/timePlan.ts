@@ -58,11 +58,17 @@ export async function stepSeconds(
   const seconds: StepSeconds = {}
   if (supervised)
     seconds.supervised =
-      optimizer + mean(demonstrated.map((step) => gradient(paddedTokens(step, supervised.microBatch, sizes))))
+      optimizer +
+      mean(demonstrated.map((step) => gradient(paddedTokens(step, supervised.microBatch, sizes.groupTokens))))
   if (grpo) {
-    const tokens = paddedTokens(whole, grpo.microBatch, sizes)
+    const tokens = paddedTokens(whole, grpo.microBatch, sizes.groupTokens)
     seconds.rollout = writingSeconds(speed, grpoLengths, grpo.rolloutBatch, grpo.prompts * prompt)
-    seconds.oldLogprob = scoringSeconds(grpo, model, speed, paddedTokens(whole, grpo.microBatch))
+    seconds.oldLogprob = scoringSeconds(
+      grpo,
+      model,
+      speed,
+      paddedTokens(whole, grpo.microBatch, sizes.forward.scoredTokens),
+    )
     seconds.update = gradient(tokens) + grpo.updates * optimizer
   }
   if (evaluation) {
@@ -91,12 +97,12 @@ function responseLengths(
   )
 }
 
-/** Tokens that are computed, padding included: of micro-batches, each cut into groups if `sizes` says so. */
-function paddedTokens(lengths: readonly number[], microBatch: number, sizes?: BlockSizes): number {
+/** Tokens that are computed, padding included: of micro-batches, each cut into groups of at most so many tokens, if given. */
+function paddedTokens(lengths: readonly number[], microBatch: number, groupTokens: number | null): number {
   let tokens = 0
   for (const part of byLength(lengths, microBatch)) {
     const longest = lengths[part[0]!]!
-    const together = sizes ? Math.max(1, Math.floor(sizes.groupTokens / longest)) : part.length
+    const together = groupTokens === null ? part.length : Math.max(1, Math.floor(groupTokens / longest))
     for (let from = 0; from < part.length; from += together)
       tokens += Math.min(together, part.length - from) * lengths[part[from]!]!
   }
