@@ -22,6 +22,7 @@ import { Gradients } from '../training/gradients/gradients'
 import { LoraGradients } from '../training/gradients/loraGradients'
 import { grpoLoss, lossNormalizer } from '../training/grpoLoss'
 import { scoreResponses } from '../training/scoreResponses'
+import { withProducts } from './randomWeights'
 
 /** Arrays by name, `section/quantity`, and why a section has none. */
 export interface ComparedQuantities {
@@ -46,7 +47,7 @@ const NEVER_CLIPPED = { clipLow: 1, clipHigh: 1e9 }
 /**
  * What two devices must agree on, of a small random decoder and given responses: states of tokens, decoding through the cache of several sequences and of
  * one, drawing tokens, the rhythm and its heads, the passes, credit, gradients and update of one GRPO step, the update as a checkpoint would
- * have it, one with moments in bf16, and in float32 one of adapters. The responses are given, not sampled: after the first token that
+ * have it, one with moments in bf16, and one of adapters. The responses are given, not sampled: after the first token that
  * rounding turns, two devices write different texts.
  * @param seed of the weights
  */
@@ -55,7 +56,8 @@ export async function comparedQuantities(
   precision: Precision = 'float32',
   seed = 1,
 ): Promise<ComparedQuantities> {
-  const model = await randomModel(work.model, { seed, initializerRange: 0.08 })
+  const newModel = () => randomModel(work.model, { seed, initializerRange: 0.08 })
+  const model = await newModel()
   if (precision === 'bf16') addProducts(model.weights)
   const stream = randomStream(2)
   const length = PROMPT_TOKENS + work.responseTokens
@@ -82,8 +84,16 @@ export async function comparedQuantities(
   await section('rhythm', () => rhythmQuantities(model, sequences[0]!))
   await section('GRPO step', () => stepQuantities(model, sequences))
   await section('moments in bf16', async () => narrowMoments())
-  if (precision === 'float32') await section('LoRA step', () => loraQuantities(model, sequences))
   model.dispose()
+  await section('LoRA step', async () => {
+    const fresh = await newModel()
+    try {
+      if (precision === 'bf16') for (const layer of fresh.weights.layers) withProducts(layer, 'alone')
+      return await loraQuantities(fresh, sequences)
+    } finally {
+      fresh.dispose()
+    }
+  })
   return { values, errors }
 }
 
@@ -232,7 +242,8 @@ async function updateQuantities(model: LanguageModel, sequences: Sequences, grad
       },
       gradients,
     )
-    const entries = gradients.entries()
+    // Adapters' come in the order in which they were computed.
+    const entries = [...gradients.entries()].sort((a, b) => (a.name < b.name ? -1 : 1))
     const gradient = joined(entries.map((entry) => entry.gradient.dataSync()))
     const norm = gradients.globalNorm()
     // A copy: the update changes weights in place.

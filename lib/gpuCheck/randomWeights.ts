@@ -19,7 +19,7 @@ export function randomWeights(model: ModelConfig, products: Products = 'none'): 
 }
 
 /** The layer with its matrices for bfloat16 products, as a run holds them. */
-function withProducts(layer: LayerWeights, products: Products): LayerWeights {
+export function withProducts(layer: LayerWeights, products: Products): LayerWeights {
   if (products === 'none') return layer
   const narrow = layerProducts(layer)
   layer.products = narrow
