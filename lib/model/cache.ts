@@ -100,6 +100,28 @@ export class KeyValueCache {
     this.replace((blocks) => tf.gather(blocks, indices))
   }
 
+  /**
+   * Puts the sequences of another cache, which has been filled and is then disposed, in the places of some of this one's (indices), one each. What was
+   * there is gone.
+   */
+  replaceSequences(places: readonly number[], others: KeyValueCache): void {
+    try {
+      const capacity = Math.max(this.capacity, others.capacity)
+      if (capacity > this.capacity) this.resize(capacity)
+      if (capacity > others.capacity) others.resize(capacity)
+      const K = this.config.numKeyValueHeads
+      const blocks = Int32Array.from({ length: places.length * K }, (_, i) => places[Math.floor(i / K)]! * K + (i % K))
+      tf.tidy(() => {
+        const at = tf.tensor1d(blocks, 'int32')
+        for (const [layer, own] of this.keys.entries()) writeRows(own.blocks, at, others.keys[layer]!.blocks)
+        for (const [layer, own] of this.values.entries()) writeRows(own.blocks, at, others.values[layer]!.blocks)
+      })
+      for (const [i, place] of places.entries()) this.lengths[place] = others.lengths[i]!
+    } finally {
+      others.dispose()
+    }
+  }
+
   dispose(): void {
     for (const { rows, blocks } of [...this.keys, ...this.values]) tf.dispose([rows, blocks])
     this.keys = []

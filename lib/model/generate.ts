@@ -18,10 +18,13 @@ export interface GenerateOptions extends SamplingOptions {
   stopStrings?: readonly string[]
   /** Same seed, same responses; response i of a call has a stream of its own, whatever else is in the batch. Default 0. */
   seed?: number
+  /** Responses that are written together; as they are complete, the next begin in their places. Default: all. */
+  batch?: number
   /** Names the stream of each prompt, a whole number; its index by default. With it a prompt's response does not depend on its place. */
   streams?: readonly number[]
   /** Called for each token as it is written. */
   onToken?: (token: GeneratedToken) => void
+  /** Told of tokens of `maxNewTokens`, or, where some wait, of responses. */
   onProgress?: (done: number, total: number, note?: string) => void
   signal?: AbortSignal
 }
@@ -102,8 +105,8 @@ class Response {
 }
 
 /**
- * Writes a response to each prompt, all in one batch: texts (taken verbatim) or ids. Prompts may differ in length; equal ones are read
- * once. Complete responses leave the batch. Results are in the order of the prompts.
+ * Writes a response to each prompt: texts (taken verbatim) or ids. Prompts may differ in length; equal ones that begin together are read
+ * once. Complete responses make room for those that wait, or leave the batch. Results are in the order of the prompts.
  * Throws on options out of range, text prompts for a model without tokenizer, prompts that leave no room in the model's context,
  * and `Interrupted`.
  */
@@ -118,6 +121,8 @@ export async function generate(
     throw new RangeError(`maxNewTokens ${maxNewTokens}; expected a whole number above 0`)
   }
   if (stopStrings.includes('')) throw new RangeError('stopStrings has an empty string; leave it out')
+  if (options.batch !== undefined && !(Number.isInteger(options.batch) && options.batch > 0))
+    throw new RangeError(`batch ${options.batch}; expected a whole number above 0`)
   const stopTokens = new Set(options.stopTokens ?? model.config.eosTokenIds)
   const responses = prompts.map((prompt, i) => {
     const ids = typeof prompt === 'string' ? model.encode(prompt) : [...prompt]
@@ -132,37 +137,36 @@ export async function generate(
       maxNewTokens,
     })
   })
-  if (responses.length === 0) return []
+  const waiting = [...responses]
+  const someWait = responses.length > (options.batch ?? responses.length)
+  const total = someWait ? responses.length : maxNewTokens
+  const onStep = (step: number, beingWritten: number) => {
+    const done = someWait ? responses.length - waiting.length - beingWritten : Math.min(step, maxNewTokens)
+    options.onProgress?.(done, total, `${beingWritten} of ${responses.length} being written`)
+  }
+  // Where all of a batch end together, the next begins as the first did.
+  while (waiting.length > 0) await writeBatch(model, waiting, options.batch ?? responses.length, { ...options, onStep })
+  if (responses.length > 0) options.onProgress?.(total, total, 'written')
+  return responses.map((response) => response.result())
+}
 
-  const pause = pacer(options.signal)
-  const distinct = new Map<string, number>()
-  const prefixes: number[][] = []
-  const prefixOf = responses.map(({ promptIds }) => {
-    const key = promptIds.join()
-    if (!distinct.has(key)) distinct.set(key, prefixes.push(promptIds) - 1)
-    return distinct.get(key)!
-  })
-  const cache = new KeyValueCache(
-    model.config,
-    prefixes.map((p) => p.length),
-  )
+/** Writes the first of those that wait, and as they are complete the next in their places, until none is being written. */
+async function writeBatch(
+  model: LanguageModel,
+  waiting: Response[],
+  batch: number,
+  options: GenerateOptions & { onStep: (step: number, beingWritten: number) => void },
+): Promise<void> {
+  const { signal } = options
+  const pause = pacer(signal)
   const scope = new Scope()
+  /** Those whose keys and values the cache holds, in its order. */
+  let held = waiting.splice(0, batch)
+  const { cache, last: first } = await readPrompts(model, held, signal)
   try {
-    const states = scope.keep(await forward(model, prefixes, { cache, signal: options.signal }))
-    const [, N, hidden] = states.shape
-    let last: tf.Tensor2D = scope.keep(
-      tf.tidy(() => {
-        const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
-        return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
-      }),
-    )
-    scope.release(states)
-    if (prefixes.length < responses.length) cache.select(prefixOf)
-
-    /** Those whose keys and values the cache holds, in its order. */
-    let held = responses
-    /** Indices among them of those that are incomplete. */
-    let going = indicesOfIncomplete(held)
+    let last = scope.keep(first)
+    /** Indices in `held` of those that are incomplete, ascending: `last` has their states. */
+    let going = [...held.keys()]
     const leaving = new LeavingRule()
     for (let step = 1; ; step++) {
       const active = going.map((i) => held[i]!)
@@ -178,14 +182,11 @@ export async function generate(
         const text = response.push(tokens[i]!)
         options.onToken?.({ sequence: response.sequence, id: tokens[i]!, text })
       }
-      options.onProgress?.(
-        Math.min(step, maxNewTokens),
-        maxNewTokens,
-        `${active.length} of ${responses.length} being written`,
-      )
+      options.onStep(step, active.length)
       going = indicesOfIncomplete(held)
       if (going.length === 0) break
-      if (leaving.isDue(held.length - going.length, going.length)) {
+      const isDue = leaving.isDue(held.length - going.length, going.length)
+      if (isDue && waiting.length === 0) {
         cache.select(going)
         held = going.map((i) => held[i]!)
         going = [...held.keys()]
@@ -201,13 +202,61 @@ export async function generate(
           return going.length < held.length ? tf.gather(states, going) : states
         }),
       )
+      if (isDue && waiting.length > 0) {
+        const free = [...held.keys()].filter((i) => !going.includes(i))
+        const next = waiting.splice(0, Math.min(free.length, mostEntering(batch)))
+        const places = free.slice(0, next.length)
+        const entered = await readPrompts(model, next, signal)
+        cache.replaceSequences(places, entered.cache)
+        for (const [k, place] of places.entries()) held[place] = next[k]!
+        const unsorted = [...going, ...places]
+        const order = [...unsorted.keys()].sort((a, b) => unsorted[a]! - unsorted[b]!)
+        const [before, beside] = [last, scope.keep(entered.last)]
+        last = scope.keep(tf.tidy(() => tf.gather(tf.concat([before, beside], 0), order)))
+        scope.release(before, beside)
+        going = order.map((k) => unsorted[k]!)
+      }
       await pause()
     }
-    options.onProgress?.(maxNewTokens, maxNewTokens, 'written')
-    return responses.map((response) => response.result())
   } finally {
     cache.dispose()
     scope.end()
+  }
+}
+
+/** Responses that begin together in the places of others, at most: their prompts are read beside a whole cache. */
+export const mostEntering = (batch: number): number => Math.max(1, Math.floor(batch / 4))
+
+/** A cache that holds the prompts of these responses, and the states of their last tokens `[responses, hidden]`. The caller owns both. */
+async function readPrompts(
+  model: LanguageModel,
+  responses: readonly Response[],
+  signal: AbortSignal | undefined,
+): Promise<{ cache: KeyValueCache; last: tf.Tensor2D }> {
+  const distinct = new Map<string, number>()
+  const prefixes: number[][] = []
+  const prefixOf = responses.map(({ promptIds }) => {
+    const key = promptIds.join()
+    if (!distinct.has(key)) distinct.set(key, prefixes.push(promptIds) - 1)
+    return distinct.get(key)!
+  })
+  const cache = new KeyValueCache(
+    model.config,
+    prefixes.map((p) => p.length),
+  )
+  try {
+    const states = await forward(model, prefixes, { cache, signal })
+    const [, N, hidden] = states.shape
+    const last = tf.tidy(() => {
+      const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
+      return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
+    })
+    states.dispose()
+    if (prefixes.length < responses.length) cache.select(prefixOf)
+    return { cache, last }
+  } catch (error) {
+    cache.dispose()
+    throw error
   }
 }
 

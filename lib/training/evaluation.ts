@@ -51,26 +51,21 @@ export async function evaluate<Item>(
   const total = count * (samples + 1)
   let done = 0
   const respond = async (which: readonly number[], at: number) => {
-    const verdicts = []
-    for (let from = 0; from < which.length; from += batch) {
-      const part = which.slice(from, from + batch)
-      const responses = await generate(
-        model,
-        part.map((i) => prompts[i]!),
-        {
-          maxNewTokens,
-          temperature: at,
-          seed: runSeed(seed, 'evaluation'),
-          streams: part.map((_, k) => from + k),
-          signal,
-        },
-      )
-      for (const [k, response] of responses.entries())
-        verdicts.push({ verdict: task.verify(items[part[k]!]!, response.text), response })
-      done += part.length
-      onProgress?.(done, total, 'evaluation')
-    }
-    return verdicts
+    const responses = await generate(
+      model,
+      which.map((i) => prompts[i]!),
+      {
+        maxNewTokens,
+        temperature: at,
+        seed: runSeed(seed, 'evaluation'),
+        batch,
+        signal,
+        onProgress: (written) => onProgress?.(done + (batch < which.length ? written : 0), total, 'evaluation'),
+      },
+    )
+    done += which.length
+    onProgress?.(done, total, 'evaluation')
+    return responses.map((response, k) => ({ verdict: task.verify(items[which[k]!]!, response.text), response }))
   }
   const greedy = await respond(
     items.map((_, i) => i),

@@ -20,7 +20,7 @@ export interface Rollout {
   dropped: boolean
 }
 
-/** Writes `responses` responses to each of the next `prompts` items, in batches that share the prompts' caches. */
+/** Writes `responses` responses to each of the next `prompts` items, `rolloutBatch` at a time, the next as one is complete. */
 export async function writeRollouts(
   run: TrainingRun,
   choice: GrpoChoice,
@@ -35,23 +35,17 @@ export async function writeRollouts(
   const requests = chosen.flatMap(
     (c, group) => new Array(choice.responses).fill({ ...c, group }) as (typeof c & { group: number })[],
   )
-  const written = []
-  for (let from = 0; from < requests.length; from += choice.rolloutBatch) {
-    const part = requests.slice(from, from + choice.rolloutBatch)
-    const generations = await generate(
-      model,
-      part.map(({ ids }) => ids),
-      {
-        maxNewTokens: choice.maxNewTokens,
-        temperature: choice.temperature,
-        seed: runSeed(config.seed, 'rollout', state.phaseStep),
-        streams: part.map((_, k) => from + k),
-      },
-    )
-    for (const [k, generation] of generations.entries())
-      written.push({ index: part[k]!.group, item: part[k]!.item, prompt: part[k]!.prompt, generation })
-  }
-  return written
+  const generations = await generate(
+    model,
+    requests.map(({ ids }) => ids),
+    {
+      maxNewTokens: choice.maxNewTokens,
+      temperature: choice.temperature,
+      seed: runSeed(config.seed, 'rollout', state.phaseStep),
+      batch: choice.rolloutBatch,
+    },
+  )
+  return requests.map(({ group, item, prompt }, i) => ({ index: group, item, prompt, generation: generations[i]! }))
 }
 
 /** Verifies the responses and gives each its advantage within its group. */

@@ -77,20 +77,37 @@ export async function sampling(batch: number, tokens: number): Promise<() => Pro
   }
 }
 
-/** Seconds for a token of sequences that end at random, one in 32 at each token, and of as many that all go to the end. */
+/**
+ * Seconds for a token of sequences that end at random, one in 32 at each token: all at once, a quarter of them at a time as `generate` does it and in
+ * batches one after the other, and of as many that all go to the end.
+ */
 export async function mixedSampling(
   batch: number,
   tokens: number,
-): Promise<() => Promise<{ mixed: number; even: number }>> {
+): Promise<() => Promise<Record<'mixed' | 'waiting' | 'inBatches' | 'even', number>>> {
   const model = await endless('small')
   const prompts = randomIds(model, batch, 32)
-  const perToken = async (stopTokens: number[]) => {
+  const quarter = Math.ceil(batch / 4)
+  const perToken = async (stopTokens: number[], atOnce = batch, together = atOnce) => {
     const start = performance.now()
-    const written = await generate(model, prompts, { maxNewTokens: tokens, stopTokens })
+    const written = []
+    for (let from = 0; from < batch; from += atOnce)
+      written.push(
+        ...(await generate(model, prompts.slice(from, from + atOnce), {
+          maxNewTokens: tokens,
+          stopTokens,
+          batch: together,
+        })),
+      )
     return (performance.now() - start) / 1000 / written.reduce((sum, { ids }) => sum + ids.length, 0)
   }
   // An untrained model writes each of its 64 tokens about as often.
-  return async () => ({ mixed: await perToken([7, 21]), even: await perToken([]) })
+  return async () => ({
+    mixed: await perToken([7, 21]),
+    waiting: await perToken([7, 21], batch, quarter),
+    inBatches: await perToken([7, 21], quarter),
+    even: await perToken([]),
+  })
 }
 
 export interface GrpoWork {

@@ -113,6 +113,50 @@ test('responses end at a stop token, at the most tokens, or at the context, and 
   assert.deepEqual([full!.stopReason, full!.ids.length], ['context', 6])
 })
 
+test('those that wait begin in the places of complete ones, and are written as without waiting', async () => {
+  // Equal prompts, long ones after short ones, and one that fills its context.
+  const long = Array.from({ length: 250 }, (_, i) => i % 128)
+  const prompts = [
+    [5, 9],
+    [5, 9],
+    [7],
+    [3, 4, 8],
+    [5, 9],
+    long,
+    ...Array.from({ length: 14 }, (_, i) => [20 + i, 6, i]),
+    [7],
+    [7],
+  ]
+  const options = { maxNewTokens: 60, seed: 8, stopTokens: [4, 5, 6, 7] }
+  const together = await generate(model, prompts, options)
+  assert.ok(new Set(together.map(({ ids }) => ids.length)).size > 5, 'they end at different places')
+  for (const batch of [1, 2, 4, 7, 22]) {
+    const seen: number[] = []
+    const beingWritten: number[] = []
+    const onProgress = (done: number, total: number, note?: string) => {
+      seen.push(done)
+      assert.equal(total, batch < prompts.length ? prompts.length : 60)
+      if (note !== 'written') beingWritten.push(Number.parseInt(note!, 10))
+    }
+    const waited = await generate(model, prompts, { ...options, batch, onProgress })
+    assert.deepEqual(waited, together, `${batch} at a time`)
+    assert.deepEqual(
+      seen,
+      [...seen].sort((a, b) => a - b),
+    )
+    assert.equal(Math.max(...beingWritten), batch)
+    // Without anyone taking a place, seven at a time would need the sum of the longest of each seven.
+    const chunks = Array.from({ length: Math.ceil(prompts.length / batch) }, (_, k) =>
+      Math.max(...together.slice(k * batch, (k + 1) * batch).map(({ ids }) => ids.length)),
+    )
+    if (batch === 4 || batch === 7) assert.ok(beingWritten.length < chunks.reduce((a, b) => a + b))
+  }
+  const held = tf.memory().numTensors
+  await generate(model, prompts, { ...options, batch: 7 })
+  assert.equal(tf.memory().numTensors, held)
+  await assert.rejects(generate(model, prompts, { batch: 0 }), /batch 0; expected a whole number above 0/)
+})
+
 test('a response that is complete changes nothing of those that go on beside it, nor the context it has filled', async () => {
   // The first fills its context after 6 tokens; the seven others end at random places, some while it waits to leave the batch.
   const long = Array.from({ length: 250 }, (_, i) => i % 128)

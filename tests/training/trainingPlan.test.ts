@@ -94,10 +94,18 @@ test('activations grow linearly with the micro-batch, and not with the batch', (
 })
 
 test('the cache of responses, by hand', () => {
-  const parts = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 10, response: 100 }, HERE.sizes.forward)
+  const parts = decodingParts(
+    BASE,
+    { batch: 5, distinct: 1, prompt: 10, response: 100, someWait: false },
+    HERE.sizes.forward,
+  )
   // Keys and values of 2 layers, 2 heads of 6, room for 128 tokens.
   assert.equal(parts.cache!.bytes, 2 * 2 * 2 * 6 * 128 * 5 * 4)
-  const longer = decodingParts(BASE, { batch: 5, distinct: 1, prompt: 30, response: 100 }, HERE.sizes.forward)
+  const longer = decodingParts(
+    BASE,
+    { batch: 5, distinct: 1, prompt: 30, response: 100, someWait: false },
+    HERE.sizes.forward,
+  )
   assert.equal(longer.cache!.bytes, 2 * parts.cache!.bytes)
 })
 

@@ -1,7 +1,8 @@
 import { KeyValueCache } from '../../model/cache'
 import type { ModelConfig } from '../../model/config'
 import type { ForwardSizes } from '../../model/forwardSizes'
-import { inBlocks, most, type Part, type Parts } from './parts'
+import { mostEntering } from '../../model/generate'
+import { inBlocks, most, type Part, type Parts, together } from './parts'
 
 /**
  * What a forward pass over `sequences` of `length` tokens takes beside weights and cache at its most demanding moment: the
@@ -33,12 +34,14 @@ export interface Writing {
   /** Tokens of a prompt, and of a response at most. */
   prompt: number
   response: number
+  /** Whether others wait for a place. */
+  someWait: boolean
 }
 
-/** Writing responses, beside weights, at the more demanding of two moments: when the prompts have been read, and at the last token. */
+/** Writing responses, beside weights, at the most demanding moment: when the prompts have been read, when others begin beside a whole cache, and at the last token. */
 export function decodingParts(
   model: ModelConfig,
-  { batch, distinct, prompt, response }: Writing,
+  { batch, distinct, prompt, response, someWait }: Writing,
   sizes: ForwardSizes,
 ): Parts {
   const { numHiddenLayers: L, hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K } = model
@@ -52,6 +55,8 @@ export function decodingParts(
   const copied = cache.bytes / (2 * L)
   const step = 4 * batch * (6 * hiddenSize + 4 * intermediateSize + 6 * (H + K) * model.headDim)
   const logits = 4 * batch * model.vocabSize
+  const entering = mostEntering(batch)
+  const entered = forwardPart(model, entering, prompt, sizes)
   return most([
     { cache: cacheOf(prompts, prompt + 1), working: forwardPart(model, prompts, prompt, sizes) },
     {
@@ -59,5 +64,6 @@ export function decodingParts(
       working: { bytes: step + copied, large: inBlocks(copied, copied).large },
       logits: inBlocks(LOGIT_COPIES * logits, logits),
     },
+    ...(someWait ? [{ cache: together(cache, cacheOf(entering, prompt + 1)), working: entered }] : []),
   ])
 }

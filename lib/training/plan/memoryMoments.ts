@@ -54,7 +54,10 @@ export function memoryMoments(
     moments.push(
       {
         moment: 'rollout',
-        parts: { ...held, ...decodingParts(model, { batch, distinct, prompt, response }, sizes.forward) },
+        parts: {
+          ...held,
+          ...decodingParts(model, { batch, distinct, prompt, response, someWait: count > batch }, sizes.forward),
+        },
       },
       {
         moment: 'oldLogprob',
@@ -70,8 +73,11 @@ export function memoryMoments(
     const sampled = Math.min(batch, items * samples)
     const greedy = Math.min(batch, items)
     const passes = [
-      { batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response },
-      { batch: greedy, distinct: greedy, prompt, response },
+      {
+        ...{ batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response },
+        someWait: items * samples > sampled,
+      },
+      { batch: greedy, distinct: greedy, prompt, response, someWait: items > greedy },
     ]
     moments.push({
       moment: 'evaluation',

@@ -14,6 +14,9 @@ const LARGE_BLOCK = 2 ** 25
 /** So many bytes in blocks of `block` bytes. */
 export const inBlocks = (bytes: number, block: number): Part => ({ bytes, large: block >= LARGE_BLOCK ? bytes : 0 })
 
+/** Both at once. */
+export const together = (a: Part, b: Part): Part => ({ bytes: a.bytes + b.bytes, large: a.large + b.large })
+
 export const bytesOf = (parts: Parts): number => Object.values(parts).reduce((sum, { bytes }) => sum + bytes, 0)
 export const largeBytesOf = (parts: Parts): number => Object.values(parts).reduce((sum, { large }) => sum + large, 0)
 

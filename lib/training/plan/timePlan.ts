@@ -1,5 +1,6 @@
 import { rhythmOptions } from '../../credit/rhythmOptions'
 import type { ModelConfig } from '../../model/config'
+import { mostEntering } from '../../model/generate'
 import type { LanguageModel } from '../../model/languageModel'
 import { LeavingRule } from '../../model/leavingRule'
 import { randomStream } from '../../random/randomStream'
@@ -62,7 +63,7 @@ export async function stepSeconds(
       mean(demonstrated.map((step) => gradient(paddedTokens(step, supervised.microBatch, sizes.groupTokens))))
   if (grpo) {
     const tokens = paddedTokens(whole, grpo.microBatch, sizes.groupTokens)
-    seconds.rollout = writingSeconds(speed, grpoLengths, grpo.rolloutBatch, grpo.prompts * prompt)
+    seconds.rollout = writingSeconds(speed, grpoLengths, grpo.rolloutBatch, { count: grpo.prompts, tokens: prompt })
     seconds.oldLogprob = scoringSeconds(
       grpo,
       model,
@@ -75,8 +76,8 @@ export async function stepSeconds(
     const of = (count: number) => responseLengths(lengths, evaluation.maxNewTokens, model, count)
     const { items, samples, batch } = evaluation
     seconds.evaluation =
-      writingSeconds(speed, of(items), batch, items * prompt) +
-      writingSeconds(speed, of(items * samples), batch, items * prompt)
+      writingSeconds(speed, of(items), batch, { count: items, tokens: prompt }) +
+      writingSeconds(speed, of(items * samples), batch, { count: items, tokens: prompt })
   }
   return seconds
 }
@@ -109,26 +110,42 @@ function paddedTokens(lengths: readonly number[], microBatch: number, groupToken
   return tokens
 }
 
-/** Reading the prompts, and writing responses of these lengths, `batch` at a time. */
-function writingSeconds(speed: MeasuredSpeed, lengths: readonly number[], batch: number, promptTokens: number): number {
-  let seconds = promptTokens * speed.readToken
-  for (let from = 0; from < lengths.length; from += batch) {
-    const part = lengths.slice(from, from + batch).sort((a, b) => a - b)
-    let [complete, held] = [0, part.length]
+/** Reading the prompts, and writing responses of these lengths, `batch` at a time, in the order given. */
+function writingSeconds(
+  speed: MeasuredSpeed,
+  lengths: readonly number[],
+  batch: number,
+  prompts: { count: number; tokens: number },
+): number {
+  // Equal prompts that begin together are read once; later ones mostly begin alone.
+  const read = Math.ceil(Math.min(1, batch / lengths.length) * prompts.count)
+  let seconds = read * prompts.tokens * speed.readToken
+  const waiting = [...lengths]
+  while (waiting.length > 0) {
+    /** Tokens that are still to be written in each place. */
+    let left = waiting.splice(0, batch)
     const leaving = new LeavingRule()
-    for (let token = 1; token <= part.at(-1)!; token++) {
-      const going = part.length - complete
-      seconds += speed.decodeStep(held) + going * speed.writeToken
-      while (complete < part.length && part[complete]! <= token) complete++
-      const next = part.length - complete
-      if (next > 0 && leaving.isDue(held - next, next)) {
+    for (;;) {
+      const going = left.filter((tokens) => tokens > 0).length
+      if (going === 0) break
+      seconds += speed.decodeStep(left.length) + going * speed.writeToken
+      left = left.map((tokens) => Math.max(0, tokens - 1))
+      const next = left.filter((tokens) => tokens > 0).length
+      if (next === 0 || !leaving.isDue(left.length - next, next)) continue
+      if (waiting.length > 0) {
+        const entering = waiting.splice(0, Math.min(left.length - next, mostEntering(batch)))
+        seconds += entering.length * prompts.tokens * speed.readToken
+        left = [...left.filter((tokens) => tokens > 0), ...entering, ...zeros(left.length - next - entering.length)]
+      } else {
         seconds += speed.selectResponse * next
-        held = next
+        left = left.filter((tokens) => tokens > 0)
       }
     }
   }
   return seconds
 }
+
+const zeros = (count: number) => new Array<number>(count).fill(0)
 
 /** The passes over the batch before its updates: old log-probabilities with or without observers, and the reference policy's. */
 function scoringSeconds(grpo: GrpoChoice, model: ModelConfig, speed: MeasuredSpeed, tokens: number): number {
