@@ -103,7 +103,7 @@ export const swapHalves = (a: Tensor): Tensor => {
   return reshape(execute('ReverseV2', [halves, constant([1], 'int32')]), a.shape)
 }
 
-/** Writes rows `values [n, ...]` at `rows [n]` into `target [rows, ...]` **in place**, without a copy. */
+/** Writes rows `values [n, width]` at `rows [n]` into `target [rows, width]` **in place**, without a copy. */
 export function writeRows(target: Tensor, rows: tf.Tensor1D, values: Tensor): void {
   // The op returns an alias of its first input.
   execute('InplaceUpdate', [target, rows, values]).dispose()

@@ -106,15 +106,18 @@ export class KeyValueCache {
    */
   replaceSequences(places: readonly number[], others: KeyValueCache): void {
     try {
-      const capacity = Math.max(this.capacity, others.capacity)
-      if (capacity > this.capacity) this.resize(capacity)
-      if (capacity > others.capacity) others.resize(capacity)
+      const width = others.capacity
+      if (width > this.capacity) this.resize(width)
       const K = this.config.numKeyValueHeads
-      const blocks = Int32Array.from({ length: places.length * K }, (_, i) => places[Math.floor(i / K)]! * K + (i % K))
+      // What lies beyond the others' room is masked, then overwritten.
+      const rows = Int32Array.from({ length: places.length * K * width }, (_, i) => {
+        const block = Math.floor(i / width)
+        return (places[Math.floor(block / K)]! * K + (block % K)) * this.capacity + (i % width)
+      })
       tf.tidy(() => {
-        const at = tf.tensor1d(blocks, 'int32')
-        for (const [layer, own] of this.keys.entries()) writeRows(own.blocks, at, others.keys[layer]!.blocks)
-        for (const [layer, own] of this.values.entries()) writeRows(own.blocks, at, others.values[layer]!.blocks)
+        const at = tf.tensor1d(rows, 'int32')
+        for (const [layer, own] of this.keys.entries()) writeRows(own.rows, at, others.keys[layer]!.rows)
+        for (const [layer, own] of this.values.entries()) writeRows(own.rows, at, others.values[layer]!.rows)
       })
       for (const [i, place] of places.entries()) this.lengths[place] = others.lengths[i]!
     } finally {
