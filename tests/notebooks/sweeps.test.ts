@@ -34,6 +34,9 @@ before(async () => {
   await saveTinyModel(at('model'))
   const keep = (record: SweepRecord) => writeSweepRecord(record, join(folder, 'results', 'sweeps', record.name))
   keep(recordOf('strategies', 'strategies', { uniform: 0, random: 0, coupled: 10 }))
+  const shuffled = recordOf('shuffled', null, { 'coupled, shuffled': 0, 'coupled, own': 2 })
+  const labelled = shuffled.rows.map((row) => ({ ...row, labels: { placement: row.arm.split(', ')[1]! } }))
+  keep({ ...shuffled, baseline: 'placement=shuffled', rows: labelled })
   keep(recordOf('sign', 'sign', { uniform: 0, both: -5, positive: 0.5 }))
   keep(recordOf('of-my-own', null, { uniform: 0, longer: 2 }))
 })
@@ -46,7 +49,7 @@ test('notebook 04: gammas on one response, a sweep of its own, and the recorded 
   assert.deepEqual(titles, [
     ...['How do they learn?', 'Where does it end? notebook 04', 'Is the difference real? notebook 04'],
     ...['Which credit strategy ends highest?', 'How do they learn?', 'Is the difference real? strategies'],
-    ...['Which advantages should be scaled?', 'of-my-own?'],
+    ...['Does it matter where it falls in the response?', 'Which advantages should be scaled?', 'of-my-own?'],
   ])
   assert.equal(readdirSync(join(small.run, 'cells')).length, 4)
   // The table that filled, at its end; then the power of the test, and what is not recorded.
@@ -59,6 +62,7 @@ test('notebook 04: gammas on one response, a sweep of its own, and the recorded 
     printed,
     /headline: coupled less uniform: 10\.1 points \[.*\], 7 pairs, p = 0\.03 after Holm; paper 10\.5/,
   )
+  assert.match(printed, /headline: coupled, own less coupled, shuffled: 2\.1 points \[.*\], 7 pairs, p = 0\.02/)
   assert.match(
     printed,
     /equal-credit is not recorded yet:\n.*rhythm -- sweep data\/configs\/sweeps\/equal-credit\.jsonc/,
