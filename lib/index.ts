@@ -28,6 +28,7 @@ export {
 export { CheckpointError } from './model/checkpointError'
 export type { LinearRopeScaling, Llama3RopeScaling, ModelConfig } from './model/config'
 export { type Decoder, type ForwardOptions, forward, logits } from './model/decoder'
+export type { ForwardSizes } from './model/forwardSizes'
 export { type GeneratedToken, type GenerateOptions, type Generation, generate } from './model/generate'
 export { type ResolveOptions, resolveModel } from './model/hub'
 export { LanguageModel } from './model/languageModel'

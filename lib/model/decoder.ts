@@ -64,7 +64,7 @@ export async function forward(
   const B = lengths.length
   const N = Math.max(...lengths)
   const sizes = forwardSizes(options.sizes)
-  const rowsAtOnce = queryRows(sizes, B * H * N)
+  const rowsAtOnce = Math.min(N, queryRows(sizes, B * H * N))
   const observers = options.observers ?? []
   const pause = pacer(options.signal)
   const scope = new Scope()

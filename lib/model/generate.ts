@@ -137,6 +137,7 @@ export async function generate(
       maxNewTokens,
     })
   })
+  const pause = pacer(options.signal)
   const waiting = [...responses]
   const someWait = responses.length > (options.batch ?? responses.length)
   const total = someWait ? responses.length : maxNewTokens
@@ -145,7 +146,10 @@ export async function generate(
     options.onProgress?.(done, total, `${beingWritten} of ${responses.length} being written`)
   }
   // Where all of a batch end together, the next begins as the first did.
-  while (waiting.length > 0) await writeBatch(model, waiting, options.batch ?? responses.length, { ...options, onStep })
+  while (waiting.length > 0) {
+    await writeBatch(model, waiting, options.batch ?? responses.length, { ...options, onStep, pause })
+    await pause()
+  }
   if (responses.length > 0) options.onProgress?.(total, total, 'written')
   return responses.map((response) => response.result())
 }
@@ -155,10 +159,9 @@ async function writeBatch(
   model: LanguageModel,
   waiting: Response[],
   batch: number,
-  options: GenerateOptions & { onStep: (step: number, beingWritten: number) => void },
+  options: GenerateOptions & { onStep: (step: number, beingWritten: number) => void; pause: () => Promise<void> },
 ): Promise<void> {
-  const { signal } = options
-  const pause = pacer(signal)
+  const { signal, pause } = options
   const scope = new Scope()
   /** Those whose keys and values the cache holds, in its order. */
   let held = waiting.splice(0, batch)
@@ -207,11 +210,12 @@ async function writeBatch(
         const next = waiting.splice(0, Math.min(free.length, mostEntering(batch)))
         const places = free.slice(0, next.length)
         const entered = await readPrompts(model, next, signal)
+        const beside = scope.keep(entered.last)
         cache.replaceSequences(places, entered.cache)
         for (const [k, place] of places.entries()) held[place] = next[k]!
         const unsorted = [...going, ...places]
         const order = [...unsorted.keys()].sort((a, b) => unsorted[a]! - unsorted[b]!)
-        const [before, beside] = [last, scope.keep(entered.last)]
+        const before = last
         last = scope.keep(tf.tidy(() => tf.gather(tf.concat([before, beside], 0), order)))
         scope.release(before, beside)
         going = order.map((k) => unsorted[k]!)
@@ -244,19 +248,24 @@ async function readPrompts(
     model.config,
     prefixes.map((p) => p.length),
   )
+  const scope = new Scope()
   try {
-    const states = await forward(model, prefixes, { cache, signal })
+    const states = scope.keep(await forward(model, prefixes, { cache, signal }))
     const [, N, hidden] = states.shape
-    const last = tf.tidy(() => {
-      const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
-      return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
-    })
-    states.dispose()
+    const last = scope.keep(
+      tf.tidy(() => {
+        const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
+        return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
+      }),
+    )
+    scope.release(states)
     if (prefixes.length < responses.length) cache.select(prefixOf)
-    return { cache, last }
+    return { cache, last: scope.give(last) }
   } catch (error) {
     cache.dispose()
     throw error
+  } finally {
+    scope.end()
   }
 }
 

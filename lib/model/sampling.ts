@@ -74,11 +74,12 @@ export function drawHere(probabilities: tf.Tensor2D, chances: readonly number[])
 
 /**
  * The same where the probabilities are: a GPU does not hand them over at each token. Columns are the same but where a chance falls within
- * rounding of the border between two.
+ * rounding of the border between two. A row whose column has next to no probability is drawn by `drawHere`: sums that a GPU makes in parts need not
+ * grow from column to column where there is next to nothing to add.
  */
 export function drawOnDevice(probabilities: tf.Tensor2D, chances: readonly number[]): number[] {
   const [rows, vocabulary] = probabilities.shape
-  const drawn = tf.tidy(() => {
+  const found = tf.tidy(() => {
     const reached = tf.cumsum(probabilities, 1)
     const total = slice(reached, [0, vocabulary - 1], [rows, 1])
     // Numbers are counted as float32: TensorFlow adds whole numbers on the CPU.
@@ -86,13 +87,20 @@ export function drawOnDevice(probabilities: tf.Tensor2D, chances: readonly numbe
     const columns = count(() => lessEqual(reached, multiply(total, tf.tensor2d([...chances], [rows, 1]))))
     // Where rounding leaves a chance beyond all, the last column that has a probability.
     const last = count(() => tf.less(reached, total))
-    return tf.stack([tf.minimum(columns, last), reshape(total, [rows])]).dataSync()
+    const drawn = tf.minimum(tf.minimum(columns, last), vocabulary - 1)
+    const rowNumbers = tf.range(0, rows, 1, 'int32')
+    const own = tf.gatherND(probabilities, tf.stack([rowNumbers, tf.cast(drawn, 'int32')], 1))
+    return tf.stack([drawn, reshape(total, [rows]), own]).dataSync()
   })
-  return Array.from({ length: rows }, (_, row) => {
-    checkFinite(drawn[rows + row]!)
-    return drawn[row]!
+  return chances.map((chance, row) => {
+    checkFinite(found[rows + row]!)
+    if (found[2 * rows + row]! >= NEXT_TO_NOTHING) return found[row]!
+    return tf.tidy(() => drawHere(slice(probabilities, [row, 0], [1, vocabulary]) as tf.Tensor2D, [chance])[0]!)
   })
 }
+
+/** Of the order of rounding. */
+const NEXT_TO_NOTHING = 1e-6
 
 /** The k largest numbers of each row with their columns, largest first. */
 function largest(matrix: tf.Tensor2D, k: number): (row: number) => { values: Float32Array; indices: Int32Array } {

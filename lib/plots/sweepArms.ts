@@ -19,7 +19,10 @@ export function drawnArms(record: SweepRecord, given?: string) {
   if (finished.length === 0)
     throw new InvalidArgument(`no run of ${record.name} is finished: there is nothing to draw yet`)
   const arms = armsOf(finished)
-  const baseline = baselineOf({ ...record, rows: finished }, given)
+  const all = baselineOf(record, given)
+  // Of a sweep in progress, those that have a finished run.
+  const compared = all.compared.filter((pair) => arms.includes(pair.arm) && arms.includes(pair.baseline))
+  const baseline = { ...all, compared }
   const isBaseline = (arm: string) => baseline.compared.some((one) => one.baseline === arm) || arm === baseline.arm
   const colourOf = (arm: string) =>
     isBaseline(arm) ? NEUTRAL : (STRATEGY_COLOURS[arm] ?? STRATEGY_COLOURS[strategyOf(arm)] ?? COLOURS.waad)

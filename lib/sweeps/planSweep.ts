@@ -18,7 +18,7 @@ export interface PlannedRun {
   folder: string
   config: TrainingConfig
   steps: number
-  /** Tells what is computed, wherever it lies: runs with the same key have the same metrics, bit by bit. */
+  /** Tells what is computed, wherever it lies: runs with the same key have the same metrics, bit by bit with one version of this library. */
   key: string
 }
 

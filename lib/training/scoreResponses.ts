@@ -31,6 +31,8 @@ export interface ScoreOptions {
   temperature?: number
   /** Observe attention for these options' `rl` block. Null: no observer. */
   rhythm: Pick<RhythmOptions, 'rl' | 'excludeSink'> | null
+  /** How much is computed at a time. Default: what suits the device. */
+  sizes?: Partial<ForwardSizes>
   signal?: AbortSignal
 }
 
@@ -44,9 +46,10 @@ export async function scoreResponses(
   options: ScoreOptions,
 ): Promise<ScoredResponse[]> {
   const { batch, temperature = 1, rhythm, signal } = options
+  const sizes = forwardSizes(options.sizes)
   const results = new Array<ScoredResponse>(sequences.length)
   const lengths = sequences.map(({ ids }) => ids.length)
-  for (const part of byLength(lengths, batch).flatMap((part) => scoredTogether(part, lengths))) {
+  for (const part of byLength(lengths, batch).flatMap((part) => scoredTogether(part, lengths, sizes))) {
     const ids = part.map((i) => sequences[i]!.ids)
     const promptLengths = part.map((i) => sequences[i]!.promptLength)
     const statistics =
@@ -62,7 +65,9 @@ export async function scoreResponses(
       })
     const scope = new Scope()
     try {
-      const states = scope.keep(await forward(decoder, ids, { observers: statistics ? [statistics] : [], signal }))
+      const states = scope.keep(
+        await forward(decoder, ids, { observers: statistics ? [statistics] : [], sizes, signal }),
+      )
       const untempered = await tokenStatistics(decoder, states, ids, promptLengths, { signal })
       // Dividing states divides logits.
       const tempered =
@@ -87,7 +92,7 @@ export async function scoreResponses(
 export function scoredTogether(
   part: readonly number[],
   lengths: readonly number[],
-  { scoredTokens }: Pick<ForwardSizes, 'scoredTokens'> = forwardSizes(),
+  { scoredTokens }: Pick<ForwardSizes, 'scoredTokens'>,
 ): number[][] {
   const pieces: number[][] = []
   for (let from = 0; from < part.length; ) {

@@ -63,8 +63,8 @@ export interface TrainResult {
  * Trains: supervised warm-up, GRPO with rhythm credit, or one after the other, as the configuration says (an object, the path of a file, or null: the
  * one that the run folder holds). The run goes on from its last checkpoint, to the same bits as without interruption.
  * A stop file, an abort or an interrupt ends it after the step in progress with a checkpoint.
- * Throws ConfigError on configurations, and on runs that by their plan do not fit into memory, an Error if another process trains in the folder, on errors of a strategy or task, after
- * too many updates that are not finite, and on a full disk; the last checkpoint stays good in every case.
+ * Throws ConfigError on configurations, and on runs that by their plan do not fit into memory, an Error if another process trains in the
+ * folder, on errors of a strategy or task, after too many updates that are not finite, and on a full disk; the last checkpoint stays good in every case.
  */
 export async function train(config: TrainingConfigInput | string | null, options: TrainOptions): Promise<TrainResult> {
   const { onWarning = (text: string) => process.emitWarning(text) } = options
@@ -74,7 +74,7 @@ export async function train(config: TrainingConfigInput | string | null, options
   try {
     await folder.prepare()
     const asked = complete ?? (await storedConfig(folder))
-    if (asked && !options.anyway) await checkFits(asked, options.task)
+    if (asked && !options.anyway) await checkFits(asked, options.task, onWarning)
     const stop = new StopRequest(folder.stopFile, options.signal)
     options.onStart?.((reason) => stop.request(reason))
     const run = await openRun(folder, complete, stop, { ...options, onWarning })
@@ -96,8 +96,21 @@ export async function train(config: TrainingConfigInput | string | null, options
 }
 
 /** Before anything large is allocated: a process that runs out of memory is killed, and a notebook's kernel with it. */
-async function checkFits(config: TrainingConfig, task: Task<unknown> | undefined): Promise<void> {
-  const shortage = shortageText(await trainingPlan(config, { task, time: false }))
+async function checkFits(
+  config: TrainingConfig,
+  task: Task<unknown> | undefined,
+  onWarning: (text: string) => void,
+): Promise<void> {
+  let shortage: string | null
+  try {
+    shortage = shortageText(await trainingPlan(config, { task, time: false }))
+  } catch (error) {
+    // A run that is taken up again needs less than its plan reads: not the model that it began with, nor its demonstrations.
+    onWarning(
+      `whether the run fits into memory is not known, since it could not be planned: ${(error as Error).message}`,
+    )
+    return
+  }
   if (shortage) throw new ConfigError(`${shortage}; or give anyway: true`)
 }
 

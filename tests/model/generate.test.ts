@@ -154,6 +154,12 @@ test('those that wait begin in the places of complete ones, and are written as w
   const held = tf.memory().numTensors
   await generate(model, prompts, { ...options, batch: 7 })
   assert.equal(tf.memory().numTensors, held)
+  // Stopped at the first token of one that has taken a place.
+  const controller = new AbortController()
+  const stop = ({ sequence }: GeneratedToken) => sequence >= 7 && controller.abort('enough')
+  const asked = { ...options, batch: 7, onToken: stop, signal: controller.signal }
+  await assert.rejects(generate(model, prompts, asked), Interrupted)
+  assert.equal(tf.memory().numTensors, held)
   await assert.rejects(generate(model, prompts, { batch: 0 }), /batch 0; expected a whole number above 0/)
 })
 

@@ -112,6 +112,16 @@ test('each arm against its own counterpart: the figures of `placement=shuffled`'
     ],
   )
   assert.deepEqual(sweepFinals(own).layout.shapes, [])
+  // In progress: coupled's counterpart has no finished run yet, then none has.
+  const begun = (unfinished: (arm: string) => boolean) => ({
+    ...own,
+    rows: rows.map((row) => (unfinished(row.arm) ? { ...row, state: 'unfinished' as const } : row)),
+  })
+  const some = begun((arm) => arm === 'strategy coupled, placement shuffled')
+  assert.deepEqual((sweepDifferences(some).layout.yaxis as Drawn).categoryarray, [arms[1]])
+  const none = begun((arm) => arm.endsWith('shuffled'))
+  assert.equal(drawn(sweepFinals(none)).length, 4)
+  assert.throws(() => sweepDifferences(none), /no arm beside placement=shuffled: there is no difference to draw/)
 })
 
 test('differences: pairs, their means, and what chance gives as often', () => {

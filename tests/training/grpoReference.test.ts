@@ -180,11 +180,15 @@ test('the code that a GPU takes gives responses the same scores', async () => {
   const sequences = responses.map(({ ids, promptLength }) => ({ ids, promptLength }))
   const options = { batch: 4, temperature: 0.7, rhythm: rhythmOptions() }
   const here = await scoreResponses(decoder, sequences, options)
-  const there = await asOnGpu(() => scoreResponses(decoder, sequences, options))
-  for (const [i, { logprob, entropy, series }] of here.entries()) {
-    assertClose(there[i]!.logprob, logprob, 1e-5)
-    assertClose(there[i]!.entropy, entropy, 1e-5)
-    assertClose(there[i]!.series!.waad[0]!.values, series!.waad[0]!.values, 1e-5)
-    assertClose(there[i]!.series!.fai[0]!.values, series!.fai[0]!.values, 1e-5)
+  const longest = Math.max(...sequences.map(({ ids }) => ids.length))
+  for (const scoredTokens of [undefined, 2 * longest, 1]) {
+    const there = await asOnGpu(() => scoreResponses(decoder, sequences, { ...options, sizes: { scoredTokens } }))
+    for (const [i, { logprob, entropy, series }] of here.entries()) {
+      assertClose(there[i]!.logprob, logprob, 5e-5)
+      assertClose(there[i]!.entropy, entropy, 5e-5)
+      // Tokens, up to 10.
+      assertClose(there[i]!.series!.waad[0]!.values, series!.waad[0]!.values, 1e-4)
+      assertClose(there[i]!.series!.fai[0]!.values, series!.fai[0]!.values, 1e-5)
+    }
   }
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import type { CreditStrategy } from '../../lib/credit/creditStrategy'
@@ -149,6 +149,17 @@ test('a run that does not fit into memory is refused before anything large is th
     /^ConfigError: this run needs about \d+ GB of memory .* or give anyway: true$/,
   )
   assert.deepEqual(readMetrics(at('giant')), [])
+})
+
+test('a run whose first model is gone goes on: that it cannot be planned is a warning', async () => {
+  cpSync(join(at('whole'), 'checkpoints', 'step-10'), at('first-model'), { recursive: true })
+  const config = tinyConfig({ model: null, supervised: null, grpo: { steps: 2 } })
+  await run('moved', { ...config, model: { from: at('first-model') } })
+  rmSync(at('first-model'), { recursive: true })
+  const warnings: string[] = []
+  const { state } = await run('moved', null, { onWarning: (text) => warnings.push(text) })
+  assert.equal(state, 'finished')
+  assert.match(warnings.join('\n'), /whether the run fits into memory is not known.*first-model/)
 })
 
 test('a strategy written by the caller places credit; an error in it stops the step; its text is part of the run', async () => {

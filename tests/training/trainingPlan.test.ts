@@ -107,6 +107,14 @@ test('the cache of responses, by hand', () => {
     HERE.sizes.forward,
   )
   assert.equal(longer.cache!.bytes, 2 * parts.cache!.bytes)
+  // Where some wait, one that has 128 tokens stays while others go on: its next would be in the place after them.
+  const full = { batch: 5, distinct: 1, prompt: 28, response: 100 }
+  const cacheOf = (someWait: boolean) => decodingParts(BASE, { ...full, someWait }, HERE.sizes.forward).cache!.bytes
+  // And one begins beside the five.
+  assert.deepEqual([cacheOf(false), cacheOf(true)], [parts.cache!.bytes, (6 / 5) * parts.cache!.bytes])
+  const more = { ...full, prompt: 29 }
+  assert.equal(decodingParts(BASE, { ...more, someWait: false }, HERE.sizes.forward).cache!.bytes, parts.cache!.bytes)
+  assert.ok(decodingParts(BASE, { ...more, someWait: true }, HERE.sizes.forward).cache!.bytes >= 2 * parts.cache!.bytes)
 })
 
 test('the parts of the peak add up; freed memory serves small blocks again, and on a GPU any', () => {

@@ -50,7 +50,8 @@ export function decodingParts(
     return inBlocks(bytes, bytes / (2 * L))
   }
   const prompts = Math.min(batch, distinct)
-  const cache = cacheOf(batch, prompt + Math.max(1, response - 1))
+  // A complete response keeps its place, with its last token's, while others go on.
+  const cache = cacheOf(batch, prompt + (someWait ? response : Math.max(1, response - 1)))
   // A layer's cache is copied when responses leave the batch or it grows.
   const copied = cache.bytes / (2 * L)
   const step = 4 * batch * (6 * hiddenSize + 4 * intermediateSize + 6 * (H + K) * model.headDim)

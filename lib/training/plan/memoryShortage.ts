@@ -15,7 +15,16 @@ export function deviceBytes(): number | null {
   if (deviceReport().device === 'GPU') return gpuBytes()
   const allowed = process.constrainedMemory()
   const machine = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()
-  return machine - process.memoryUsage().rss
+  return Math.max(0, machine - bytesInUse())
+}
+
+/** A process with TensorFlow loaded, as it begins. */
+const LOADED_BYTES = 0.4e9
+
+/** What this process uses of its memory; the rest of it serves a run again. */
+function bytesInUse(): number {
+  const { rss, heapTotal, external } = process.memoryUsage()
+  return Math.min(rss, LOADED_BYTES + heapTotal + external + memory().tensorBytes)
 }
 
 /** Whether freed memory serves any later use: a GPU's allocator pools it. */
@@ -24,7 +33,7 @@ export const memoryIsReturned = (): boolean => deviceReport().device === 'GPU'
 function gpuBytes(): number | null {
   const gpu = gpuInUse(listGpus())
   if (!gpu || !(gpu.memoryBytes > 0)) return null
-  return usableGpuBytes(gpu.memoryBytes) - bytesOfOthers(gpu) - memory().tensorBytes
+  return Math.max(0, usableGpuBytes(gpu.memoryBytes) - bytesOfOthers(gpu) - memory().tensorBytes)
 }
 
 /** Bytes for a run on a GPU that has so many: TensorFlow and CUDA keep some for themselves. */

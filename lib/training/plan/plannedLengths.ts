@@ -50,7 +50,9 @@ function demonstrationLengths(
   text: LanguageModel,
   seed: number,
 ): SequenceLength[] {
-  const { batch, bucketSteps, maxTokens } = supervised ?? { batch: PROMPTS, bucketSteps: 1, maxTokens: null }
+  // Those that are merely looked at may be longer than the model reads.
+  const looked = { batch: PROMPTS, bucketSteps: 1, maxTokens: text.config.maxPositionEmbeddings }
+  const { batch, bucketSteps, maxTokens } = supervised ?? looked
   const choice = { batch: Math.min(DEMONSTRATIONS, batch * bucketSteps), bucketSteps: 1, maxTokens }
   const { pairs } = new DemonstrationBatches(text, choice, seed, demonstrationSource(task, source, seed)).at(0)
   return pairs.map(({ ids, promptLength }) => ({ prompt: promptLength, response: ids.length - promptLength }))

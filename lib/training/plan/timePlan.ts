@@ -118,12 +118,13 @@ function writingSeconds(
   prompts: { count: number; tokens: number },
 ): number {
   // Equal prompts that begin together are read once; later ones mostly begin alone.
-  const read = Math.ceil(Math.min(1, batch / lengths.length) * prompts.count)
-  let seconds = read * prompts.tokens * speed.readToken
+  const read = (responses: number) => Math.ceil((responses / lengths.length) * prompts.count) * prompts.tokens
+  let seconds = 0
   const waiting = [...lengths]
   while (waiting.length > 0) {
     /** Tokens that are still to be written in each place. */
     let left = waiting.splice(0, batch)
+    seconds += read(left.length) * speed.readToken
     const leaving = new LeavingRule()
     for (;;) {
       const going = left.filter((tokens) => tokens > 0).length
