@@ -29,9 +29,7 @@ export function listGpus(ask: Ask = askProgram): GpuInfo[] {
   const rows = ask('nvidia-smi', [`--query-gpu=${FIELDS}`, '--format=csv,noheader,nounits'])
   if (rows === null) return []
   const driverCuda = /CUDA Version:\s*([\d.]+)/.exec(ask('nvidia-smi', []) ?? '')?.[1] ?? null
-  return rows
-    .split('\n')
-    .map((line) => line.split(',').map((cell) => cell.trim()))
+  return cellsOf(rows)
     .filter((cells) => cells.length === FIELDS.split(',').length)
     .map(([index, uuid, name, driver, mebibytes, capability]) => ({
       index: Number(index),
@@ -44,13 +42,13 @@ export function listGpus(ask: Ask = askProgram): GpuInfo[] {
     }))
 }
 
+/** The cells of what nvidia-smi prints as CSV without a header, line by line. */
+const cellsOf = (rows: string): string[][] => rows.split('\n').map((line) => line.split(',').map((cell) => cell.trim()))
+
 /** Bytes of a GPU that other processes hold; 0 where nvidia-smi does not list this process, as in containers: then it cannot tell them apart. */
 export function bytesOfOthers({ uuid }: GpuInfo, ask: Ask = askProgram, pid: number = process.pid): number {
   const rows = ask('nvidia-smi', ['--query-compute-apps=gpu_uuid,pid,used_memory', '--format=csv,noheader,nounits'])
-  const held = (rows ?? '')
-    .split('\n')
-    .map((line) => line.split(',').map((cell) => cell.trim()))
-    .filter(([gpu]) => gpu === uuid)
+  const held = cellsOf(rows ?? '').filter(([gpu]) => gpu === uuid)
   if (!held.some(([, own]) => Number(own) === pid)) return 0
   const others = held.filter(([, own]) => Number(own) !== pid)
   return others.reduce((sum, [, , mebibytes]) => sum + (Number(mebibytes) || 0) * 2 ** 20, 0)

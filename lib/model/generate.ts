@@ -139,7 +139,8 @@ export async function generate(
   })
   const pause = pacer(options.signal)
   const waiting = [...responses]
-  const someWait = responses.length > (options.batch ?? responses.length)
+  const batch = options.batch ?? responses.length
+  const someWait = responses.length > batch
   const total = someWait ? responses.length : maxNewTokens
   const onStep = (step: number, beingWritten: number) => {
     const done = someWait ? responses.length - waiting.length - beingWritten : Math.min(step, maxNewTokens)
@@ -147,7 +148,7 @@ export async function generate(
   }
   // Where all of a batch end together, the next begins as the first did.
   while (waiting.length > 0) {
-    await writeBatch(model, waiting, options.batch ?? responses.length, { ...options, onStep, pause })
+    await writeBatch(model, waiting, batch, { ...options, onStep, pause })
     await pause()
   }
   if (responses.length > 0) options.onProgress?.(total, total, 'written')

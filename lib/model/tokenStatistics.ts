@@ -2,7 +2,7 @@ import { pacer } from '../engine/cooperate'
 import { multiply, sumOver } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import { type Decoder, logits } from './decoder'
-import { forwardSizes } from './forwardSizes'
+import { type ForwardSizes, forwardSizes } from './forwardSizes'
 
 /** What the model thought of each response token before it was written, in nats, index 0 = first response token. */
 export interface TokenStatistics {
@@ -22,9 +22,9 @@ export async function tokenStatistics(
   states: tf.Tensor3D,
   sequences: readonly ArrayLike<number>[],
   promptLengths: readonly number[],
-  options: { signal?: AbortSignal } = {},
+  options: { sizes?: Partial<ForwardSizes>; signal?: AbortSignal } = {},
 ): Promise<TokenStatistics[]> {
-  const { logitRows } = forwardSizes()
+  const { logitRows } = forwardSizes(options.sizes)
   const pause = pacer(options.signal)
   const [, N, hidden] = states.shape
   const results: TokenStatistics[] = []

@@ -68,12 +68,15 @@ export async function scoreResponses(
       const states = scope.keep(
         await forward(decoder, ids, { observers: statistics ? [statistics] : [], sizes, signal }),
       )
-      const untempered = await tokenStatistics(decoder, states, ids, promptLengths, { signal })
+      const untempered = await tokenStatistics(decoder, states, ids, promptLengths, { sizes, signal })
       // Dividing states divides logits.
       const tempered =
         temperature === 1
           ? untempered
-          : await tokenStatistics(decoder, scope.keep(tf.div(states, temperature)), ids, promptLengths, { signal })
+          : await tokenStatistics(decoder, scope.keep(tf.div(states, temperature)), ids, promptLengths, {
+              sizes,
+              signal,
+            })
       const series = statistics?.results()
       for (const [k, i] of part.entries())
         results[i] = {

@@ -2,6 +2,7 @@ import { rhythmOptions } from '../../credit/rhythmOptions'
 import type { ModelConfig } from '../../model/config'
 import { resolveLayers } from '../../rhythm/layerRange'
 import type { BlockSizes } from '../gradients/blockSizes'
+import { scoredTogether } from '../scoreResponses'
 import type { GrpoChoice, TrainingConfig } from '../trainingConfig'
 import { decodingParts, forwardPart } from './decodingParts'
 import { gradientParts } from './gradientParts'
@@ -97,8 +98,9 @@ export function memoryMoments(
 
 /** The pass over a micro-batch before the updates, cut as `scoreResponses` cuts it. */
 function scoringPart(model: ModelConfig, sequences: number, length: number, { forward }: BlockSizes): Part {
-  const together = forward.scoredTokens === null ? sequences : Math.floor(forward.scoredTokens / length)
-  return forwardPart(model, Math.min(sequences, Math.max(1, together)), length, forward)
+  const lengths = new Array<number>(sequences).fill(length)
+  const [largest] = scoredTogether([...lengths.keys()], lengths, forward)
+  return forwardPart(model, largest!.length, length, forward)
 }
 
 /** What a phase holds at every moment. */
