@@ -3,6 +3,7 @@ import { bfloat16Product, inFloat32, toBfloat16 } from '../engine/bfloat16'
 import { product } from '../engine/gradientOps'
 import { slice } from '../engine/ops'
 import { type Tensor, tf } from '../engine/tensorflow'
+import { randomMatrix } from './randomMatrix'
 
 /** Work of one measurement, in floating-point operations, on a CPU and on a GPU, and products at most. */
 const WORK = { CPU: 4e10, GPU: 4e13 }
@@ -19,7 +20,8 @@ export function matmulRates(
     const flopsOfOne = 2 * size ** 3
     const count = Math.max(2, Math.min(MOST_PRODUCTS, Math.ceil(WORK[device] / flopsOfOne)))
     const seconds = tf.tidy(() => {
-      const operands: Tensor[] = [tf.fill([size, size], 0.5), tf.fill([size, size], 0.25)]
+      // Random numbers: a GPU multiplies equal ones faster, as they take less power.
+      const operands: Tensor[] = [randomMatrix(size, size, 0), randomMatrix(size, size, 1)]
       const [a, b] = precision === 'bf16' ? operands.map(toBfloat16) : operands
       // Left in bf16: making float32 of the result is no part of a product.
       const multiply =
