@@ -1,4 +1,4 @@
-import { batchMatMul } from '../engine/ops'
+import { batchMatMul, indexTensor, take } from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { AttentionBlock, AttentionObserver, ForwardShape } from '../model/observer'
 import type { Head } from '../rhythm/headSeries'
@@ -80,7 +80,7 @@ export class AttentionPatterns implements AttentionObserver {
     for (const [name, members] of this.groups) {
       const inLayer = members.filter(([l]) => l === layer).map(([, head]) => head)
       if (inLayer.length === 0) continue
-      const sum = tf.sum(tf.gather(own, tf.tensor1d(inLayer, 'int32')), 0)
+      const sum = tf.sum(take(own, indexTensor(inLayer)), 0)
       const picture = this.tokensPerCell === 1 ? sum : this.downsample(sum, rowStart, firstCell, rowCells)
       const [, width] = picture.shape as [number, number]
       const values = picture.dataSync()

@@ -1,4 +1,4 @@
-import { add, multiply, scalar, subtract } from './ops'
+import { add, constantIndices, multiply, scalar, subtract } from './ops'
 import { execute, flag, isBfloat16, type Tensor, tf, type } from './tensorflow'
 
 // A bfloat16 tensor is a tf.Tensor that `tidy`, `Scope` and `dispose` own like any other: no id is ever held beside it. tfjs takes
@@ -99,4 +99,4 @@ const bits = (x: Tensor): Tensor => execute('Bitcast', [x], type('type', 'int32'
 const floats = (x: Tensor): Tensor => execute('Bitcast', [x], type('T', 'int32'), type('type', 'float32'))
 // No additions: a GPU has none for 32-bit integers.
 const bitwise = (op: 'BitwiseAnd' | 'BitwiseOr' | 'BitwiseXor', x: Tensor, y: Tensor | number): Tensor =>
-  execute(op, [x, typeof y === 'number' ? tf.scalar(y, 'int32') : y], type('T', 'int32'))
+  execute(op, [x, typeof y === 'number' ? constantIndices([y], []) : y], type('T', 'int32'))

@@ -58,21 +58,18 @@ export const sumOfRows = (x: Tensor): Tensor => tf.reshape(product(tf.ones([1, x
 /** Half the sum of squares, a scalar. */
 export const halfSquares = (x: Tensor): Tensor => execute('L2Loss', [x])
 
-/** Rows of `x` in the order of `rows`; a row may be taken twice. */
-export const takeRows = (x: Tensor, rows: Tensor): Tensor => tf.gather(x, rows as tf.Tensor1D)
-
-/** `[count, width]`: at each row the sum of those `values [n, width]` whose entry in `rows [n]` names it. */
+/** `[count, width]`: at each row the sum of those `values [n, width]` whose entry in `rows [n]` (an `indexTensor`) names it. */
 export const sumByRow = (values: Tensor, rows: Tensor, count: number): Tensor =>
   execute('UnsortedSegmentSum', [values, rows, tf.scalar(count, 'int32')])
 
-/** Adds `values [n, width]` to the rows `rows [n]` of `target [rows, width]` **in place**; no row is named twice. */
+/** Adds `values [n, width]` to the rows `rows [n]` (an `indexTensor`) of `target [rows, width]` **in place**; no row is named twice. */
 export function addToRows(target: Tensor, rows: Tensor, values: Tensor): void {
   // The op returns an alias of its first input.
   execute('InplaceAdd', [target, rows, values]).dispose()
 }
 
 /**
- * For logits `[n, classes]` and the class chosen in each row: minus its log-probability, `[n]`, and the gradient of that,
+ * For logits `[n, classes]` and the class chosen in each row (an `indexTensor`): minus its log-probability, `[n]`, and the gradient of that,
  * probabilities less one at the chosen class, `[n, classes]`.
  */
 export const crossEntropy = (logits: Tensor, chosen: Tensor): [Tensor, Tensor] =>

@@ -1,4 +1,15 @@
-import { execute, executeAll, executeFast, flag, integer, type Tensor, text, tf, type } from './tensorflow'
+import {
+  deviceReport,
+  execute,
+  executeAll,
+  executeFast,
+  flag,
+  integer,
+  type Tensor,
+  text,
+  tf,
+  type,
+} from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
 const ONE_DNN_ROWS = 64
@@ -34,10 +45,11 @@ export const softmax = (a: Tensor): Tensor => forRows(a)('Softmax', [a])
 const constants = new Map<string, Tensor>()
 const MOST_CONSTANTS = 2000
 
-function constant(values: readonly number[], dtype: 'int32' | 'float32', shape = [values.length]): Tensor {
-  const key = `${dtype}${values}:${shape}`
+function constant(values: readonly number[], kind: 'int32' | 'float32' | 'indices', shape = [values.length]): Tensor {
+  const key = `${kind}${values}:${shape}`
   const known = constants.get(key)
-  const held = known && !known.isDisposed ? known : tf.keep(tf.tensor([...values], shape, dtype))
+  const make = () => (kind === 'indices' ? indexTensor(values, shape) : tf.tensor([...values], shape, kind))
+  const held = known && !known.isDisposed ? known : tf.keep(make())
   constants.delete(key)
   constants.set(key, held)
   if (constants.size > MOST_CONSTANTS) {
@@ -51,6 +63,34 @@ function constant(values: readonly number[], dtype: 'int32' | 'float32', shape =
 
 /** A float32 scalar constant. */
 export const scalar = (value: number): Tensor => constant([value], 'float32', [])
+
+/**
+ * Whole numbers for an op that reads them where it computes: rows to take or to write, chosen classes, bits. TensorFlow keeps those of JavaScript in host
+ * memory and hands them to a GPU anew for every op that reads them, each time waiting for all work before; these are handed over once,
+ * as the bits of float32 numbers. (Axes, shapes and seeds are read on the host.) The caller's `tidy` or `Scope` owns the result.
+ */
+export function indexTensor(values: ArrayLike<number>, shape: readonly number[] = [values.length]): tf.Tensor1D {
+  const whole = Int32Array.from(values)
+  if (deviceReport().device === 'CPU') return tf.tensor(whole, [...shape], 'int32') as Tensor as tf.Tensor1D
+  const bits: Tensor = tf.tensor(new Float32Array(whole.buffer), [...shape])
+  try {
+    return execute('Bitcast', [bits], type('type', 'int32'))
+  } finally {
+    bits.dispose()
+  }
+}
+
+/** As `indexTensor`, of a few numbers that are needed again and again: kept outside every `tidy`, and not the caller's to dispose. */
+export const constantIndices = (values: readonly number[], shape?: number[]): Tensor =>
+  constant(values, 'indices', shape)
+
+/** Entries `indices [n]` of `a` along an axis (an `indexTensor`), in that order; an entry may be taken twice. */
+export const take = (a: Tensor, indices: Tensor, axis = 0): Tensor =>
+  execute('GatherV2', [a, indices, constant([axis], 'int32', [])])
+
+/** Of each row of `a [rows, width]` the number in the column that `columns [rows, 1]` (an `indexTensor`) names: `[rows, 1]`. */
+export const takeColumns = (a: Tensor, columns: Tensor): Tensor =>
+  execute('GatherV2', [a, columns, constant([1], 'int32', [])], integer('batch_dims', 1))
 
 /** Mean over the last axis, kept as an axis of one. */
 export const meanOfLast = (a: Tensor): Tensor => execute('Mean', [a, constant([-1], 'int32')], flag('keep_dims', true))
@@ -103,7 +143,7 @@ export const swapHalves = (a: Tensor): Tensor => {
   return reshape(execute('ReverseV2', [halves, constant([1], 'int32')]), a.shape)
 }
 
-/** Writes rows `values [n, width]` at `rows [n]` into `target [rows, width]` **in place**, without a copy. */
+/** Writes rows `values [n, width]` at `rows [n]` (an `indexTensor`) into `target [rows, width]` **in place**, without a copy. */
 export function writeRows(target: Tensor, rows: tf.Tensor1D, values: Tensor): void {
   // The op returns an alias of its first input.
   execute('InplaceUpdate', [target, rows, values]).dispose()

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { reshape, scalar } from './ops'
-import { execute, flag, type Tensor, tf } from './tensorflow'
+import { constantIndices, reshape, scalar } from './ops'
+import { execute, flag, type Tensor, tf, upload } from './tensorflow'
 
 /** The binding's raw calls: ids of tensors, of which those that an op returns belong to the caller. */
 interface RawBackend {
@@ -77,6 +77,15 @@ export interface AdamNumbers {
   epsilon: number
 }
 
+/** The numbers of one update as TensorFlow's op takes them, handed to the device once for all weights. */
+export type AdamScalars = readonly Tensor[]
+
+/** The current `tidy` owns them. */
+export function adamScalars({ beta1Power, beta2Power, learningRate, beta1, beta2, epsilon }: AdamNumbers): AdamScalars {
+  const values = [tf.scalar(beta1Power), tf.scalar(beta2Power), tf.scalar(learningRate)].map(upload)
+  return [...values, scalar(beta1), scalar(beta2), upload(tf.scalar(epsilon))]
+}
+
 /**
  * One fused Adam update, in place: `m` and `v` move, and so does `target` (TensorFlow's ResourceApplyAdam). `epsilon` is added to
  * the square root of the uncorrected second moment.
@@ -86,19 +95,14 @@ export function applyAdam(
   m: ResourceVariable,
   v: ResourceVariable,
   gradient: Tensor,
-  numbers: AdamNumbers,
+  numbers: AdamScalars,
 ): void {
-  tf.tidy(() => {
-    const { beta1Power, beta2Power, learningRate, beta1, beta2, epsilon } = numbers
-    const values = [tf.scalar(beta1Power), tf.scalar(beta2Power), tf.scalar(learningRate)]
-    const constants = [scalar(beta1), scalar(beta2), tf.scalar(epsilon)]
-    binding.executeOp(
-      'ResourceApplyAdam',
-      [typeAttribute('T'), flag('use_locking', false), flag('use_nesterov', false)],
-      [target.id, m.id, v.id, ...ids(...values, ...constants, gradient)],
-      0,
-    )
-  })
+  binding.executeOp(
+    'ResourceApplyAdam',
+    [typeAttribute('T'), flag('use_locking', false), flag('use_nesterov', false)],
+    [target.id, m.id, v.id, ...ids(...numbers, gradient)],
+    0,
+  )
 }
 
 /** `target += values` **in place**: every alias of `target` sees it. */
@@ -106,6 +110,6 @@ export function addInPlace(target: Tensor, values: Tensor): void {
   tf.tidy(() => {
     const row = (x: Tensor) => reshape(x, [1, x.size])
     // The op returns an alias of its first input.
-    execute('InplaceAdd', [row(target), tf.tensor1d([0], 'int32'), row(values)])
+    execute('InplaceAdd', [row(target), constantIndices([0]), row(values)])
   })
 }

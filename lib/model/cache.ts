@@ -1,4 +1,16 @@
-import { add, batchMatMul, lessEqual, matMul, reshape, scalar, select, softmax, writeRows } from '../engine/ops'
+import {
+  add,
+  batchMatMul,
+  indexTensor,
+  lessEqual,
+  matMul,
+  reshape,
+  scalar,
+  select,
+  softmax,
+  take,
+  writeRows,
+} from '../engine/ops'
 import { tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -69,7 +81,7 @@ export class KeyValueCache {
     const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : this.maskOfSequences()
     const positions = Array.from(lengths)
     for (const i of going ?? lengths.keys()) lengths[i]!++
-    return { positions, rows: tf.tensor1d(rows, 'int32'), mask, together }
+    return { positions, rows: indexTensor(rows), mask, together }
   }
 
   /** Writes one token of every sequence in `layer`, `[batch · K, headDim]` each. */
@@ -97,7 +109,12 @@ export class KeyValueCache {
     const groups = this.config.numKeyValueHeads
     const indices = sequences.flatMap((s) => Array.from({ length: groups }, (_, g) => s * groups + g))
     this.lengths = Int32Array.from(sequences, (s, i) => Math.min(lengths?.[i] ?? this.lengths[s]!, this.lengths[s]!))
-    this.replace((blocks) => tf.gather(blocks, indices))
+    const rows = indexTensor(indices)
+    try {
+      this.replace((blocks) => take(blocks, rows))
+    } finally {
+      rows.dispose()
+    }
   }
 
   /**
@@ -115,7 +132,7 @@ export class KeyValueCache {
         return (places[Math.floor(block / K)]! * K + (block % K)) * this.capacity + (i % width)
       })
       tf.tidy(() => {
-        const at = tf.tensor1d(rows, 'int32')
+        const at = indexTensor(rows)
         for (const [layer, own] of this.keys.entries()) writeRows(own.rows, at, others.keys[layer]!.rows)
         for (const [layer, own] of this.values.entries()) writeRows(own.rows, at, others.values[layer]!.rows)
       })

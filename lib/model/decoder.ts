@@ -2,6 +2,7 @@ import { pacer } from '../engine/cooperate'
 import {
   add,
   batchMatMul,
+  indexTensor,
   matMul,
   multiply,
   reshape,
@@ -10,6 +11,7 @@ import {
   softmax,
   splitInTwo,
   swapHalves,
+  take,
   timesSigmoid,
   transpose,
 } from '../engine/ops'
@@ -269,7 +271,7 @@ function gateAndUp(x: tf.Tensor, matrix: tf.Tensor): [tf.Tensor, tf.Tensor] {
 }
 
 function embed(weights: DecoderWeights, ids: Int32Array): tf.Tensor2D {
-  return tf.tidy(() => tf.gather(weights.embedding, tf.tensor1d(ids, 'int32')))
+  return tf.tidy(() => take(weights.embedding, indexTensor(ids)) as tf.Tensor2D)
 }
 
 /**

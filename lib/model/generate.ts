@@ -1,4 +1,5 @@
 import { pacer } from '../engine/cooperate'
+import { indexTensor, reshape, take } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import { type RandomStream, randomStream } from '../random/randomStream'
@@ -203,7 +204,7 @@ async function writeBatch(
             cache,
             going,
           )
-          return going.length < held.length ? tf.gather(states, going) : states
+          return going.length < held.length ? (take(states, indexTensor(going)) as tf.Tensor2D) : states
         }),
       )
       if (isDue && waiting.length > 0) {
@@ -217,7 +218,7 @@ async function writeBatch(
         const unsorted = [...going, ...places]
         const order = [...unsorted.keys()].sort((a, b) => unsorted[a]! - unsorted[b]!)
         const before = last
-        last = scope.keep(tf.tidy(() => tf.gather(tf.concat([before, beside], 0), order)))
+        last = scope.keep(tf.tidy(() => take(tf.concat([before, beside], 0), indexTensor(order)) as tf.Tensor2D))
         scope.release(before, beside)
         going = order.map((k) => unsorted[k]!)
       }
@@ -256,7 +257,7 @@ async function readPrompts(
     const last = scope.keep(
       tf.tidy(() => {
         const rows = prefixOf.map((p) => p * N + prefixes[p]!.length - 1)
-        return tf.gather(tf.reshape(states, [-1, hidden]), tf.tensor1d(rows, 'int32')) as tf.Tensor2D
+        return take(reshape(states, [-1, hidden]), indexTensor(rows)) as tf.Tensor2D
       }),
     )
     scope.release(states)

@@ -1,4 +1,4 @@
-import { add, matMul, multiply, scalar, slice, writeRows } from '../engine/ops'
+import { add, indexTensor, matMul, multiply, scalar, slice, writeRows } from '../engine/ops'
 import { execute, isBfloat16, tf } from '../engine/tensorflow'
 import { randomStream } from '../random/randomStream'
 import type { Decoder } from './decoder'
@@ -96,7 +96,7 @@ export class LoraAdapters {
         tf.tidy(() => {
           const own = slice(frozen, [firstRow, 0], [rows, columns])
           const range = Int32Array.from({ length: rows }, (_, i) => firstRow + i)
-          writeRows(weight, tf.tensor1d(range, 'int32'), adapted(own, a, b, this.scale))
+          writeRows(weight, indexTensor(range), adapted(own, a, b, this.scale))
         })
     }
   }

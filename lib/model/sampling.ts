@@ -1,4 +1,4 @@
-import { lessEqual, multiply, reshape, scalar, slice, softmax, sumOver } from '../engine/ops'
+import { lessEqual, multiply, reshape, scalar, slice, softmax, sumOver, takeColumns } from '../engine/ops'
 import { deviceReport, tf } from '../engine/tensorflow'
 import type { RandomStream } from '../random/randomStream'
 
@@ -88,9 +88,8 @@ export function drawOnDevice(probabilities: tf.Tensor2D, chances: readonly numbe
     // Where rounding leaves a chance beyond all, the last column that has a probability.
     const last = count(() => tf.less(reached, total))
     const drawn = tf.minimum(tf.minimum(columns, last), vocabulary - 1)
-    const rowNumbers = tf.range(0, rows, 1, 'int32')
-    const own = tf.gatherND(probabilities, tf.stack([rowNumbers, tf.cast(drawn, 'int32')], 1))
-    return tf.stack([drawn, reshape(total, [rows]), own]).dataSync()
+    const own = takeColumns(probabilities, tf.cast(reshape(drawn, [rows, 1]), 'int32'))
+    return tf.stack([drawn, reshape(total, [rows]), reshape(own, [rows])]).dataSync()
   })
   return chances.map((chance, row) => {
     checkFinite(found[rows + row]!)

@@ -1,5 +1,5 @@
 import { pacer } from '../engine/cooperate'
-import { multiply, sumOver } from '../engine/ops'
+import { indexTensor, multiply, reshape, slice, sumOver, takeColumns } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import { type Decoder, logits } from './decoder'
 import { type ForwardSizes, forwardSizes } from './forwardSizes'
@@ -40,18 +40,23 @@ export async function tokenStatistics(
     const logprob = new Float32Array(count)
     for (let done = 0; done < count; done += logitRows) {
       const rows = Math.min(logitRows, count - done)
-      tf.tidy(() => {
+      const read = tf.tidy(() => {
+        const chosen = indexTensor(
+          Int32Array.from({ length: rows }, (_, i) => sequence[prompt + done + i]!),
+          [rows, 1],
+        )
         const from = b * N + prompt - 1 + done
-        const part = tf.slice(tf.reshape(states, [-1, hidden]), [from, 0], [rows, hidden]) as tf.Tensor2D
+        const part = slice(reshape(states, [-1, hidden]), [from, 0], [rows, hidden]) as tf.Tensor2D
         const logProbabilities = execute('LogSoftmax', [logits(decoder, part)])
-        const negative = sumOver(multiply(execute('Exp', [logProbabilities]), logProbabilities), 1).dataSync()
-        const targets = Array.from({ length: rows }, (_, i) => [i, sequence[prompt + done + i]!])
-        const chosen = tf.gatherND(logProbabilities, tf.tensor2d(targets, [rows, 2], 'int32')).dataSync()
-        for (let i = 0; i < rows; i++) {
-          entropy[done + i] = -negative[i]!
-          logprob[done + i] = chosen[i]!
-        }
+        const negative = sumOver(multiply(execute('Exp', [logProbabilities]), logProbabilities), 1)
+        const ofChosen = takeColumns(logProbabilities, chosen)
+        // Read together: a GPU stands still each time.
+        return tf.concat([negative, reshape(ofChosen, [rows])], 0).dataSync()
       })
+      for (let i = 0; i < rows; i++) {
+        entropy[done + i] = -read[i]!
+        logprob[done + i] = read[rows + i]!
+      }
       await pause()
     }
     results.push({ entropy, logprob })

@@ -1,4 +1,5 @@
 import { pacer } from '../engine/cooperate'
+import { indexTensor, reshape, take } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { execute, tf } from '../engine/tensorflow'
 import { KeyValueCache } from '../model/cache'
@@ -156,11 +157,8 @@ function likeliestAfter(
   count: number,
 ): { token: number; logprob: number }[][] {
   return tf.tidy(() => {
-    const rows = tf.tensor1d(
-      cuts.map((cut) => cut - 1),
-      'int32',
-    )
-    const before = tf.gather(tf.reshape(states, [-1, states.shape[2]]), rows) as tf.Tensor2D
+    const rows = indexTensor(cuts.map((cut) => cut - 1))
+    const before = take(reshape(states, [-1, states.shape[2]]), rows) as tf.Tensor2D
     const k = Math.min(count, model.config.vocabSize)
     const { values, indices } = tf.topk(execute('LogSoftmax', [logits(model, before)]), k)
     const [logprobs, tokens] = [values.dataSync(), indices.dataSync()]

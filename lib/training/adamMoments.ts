@@ -1,4 +1,5 @@
 import { roundStochastically, toBfloat16, toFloat32 } from '../engine/bfloat16'
+import { indexTensor } from '../engine/ops'
 import { ResourceVariable } from '../engine/resourceVariable'
 import { deviceReport, type Tensor, tf } from '../engine/tensorflow'
 
@@ -9,6 +10,8 @@ export type MomentType = 'float32' | 'bf16'
 export interface Piece {
   firstRow: number
   rows: number
+  /** An `indexTensor` of the rows. */
+  places: Tensor
   m: Moment
   v: Moment
 }
@@ -48,7 +51,8 @@ export function momentsOf(
         tensor.dispose()
       }
     }
-    return { firstRow, rows: size[0]!, m: moment(initial?.m), v: moment(initial?.v) }
+    const places = tf.keep(indexTensor(Int32Array.from({ length: size[0]! }, (_, row) => firstRow + row)))
+    return { firstRow, rows: size[0]!, places, m: moment(initial?.m), v: moment(initial?.v) }
   })
 }
 

@@ -1,7 +1,7 @@
 import { addToRows, sum } from '../engine/gradientOps'
 import { multiply, slice } from '../engine/ops'
-import { type AdamNumbers, applyAdam, ResourceVariable } from '../engine/resourceVariable'
-import { execute, type Tensor, tf } from '../engine/tensorflow'
+import { type AdamScalars, adamScalars, applyAdam, ResourceVariable } from '../engine/resourceVariable'
+import { execute, type Tensor, tf, upload } from '../engine/tensorflow'
 import { randomStream } from '../random/randomStream'
 import { type MomentType, momentNumbers, momentsOf, type Piece } from './adamMoments'
 
@@ -86,21 +86,24 @@ export class AdamW {
     }
     // Seeds of rounding depend on the update alone, so that a resumed optimizer draws the same.
     const rounding = state === 'bf16' ? randomStream(seed, t) : null
-    for (const { name, weight, gradient } of parameters) {
-      const decays = weightDecay > 0 && (decay === 'all' || weight.rank >= 2)
-      for (const piece of this.piecesOf(name, weight)) {
-        const seeds: [number, number] = rounding ? [rounding.below(2 ** 31), rounding.below(2 ** 31)] : [0, 0]
-        tf.tidy(() => {
-          const rows = (x: Tensor) =>
-            slice(x, [piece.firstRow, ...x.shape.slice(1).map(() => 0)], [piece.rows, ...x.shape.slice(1)])
-          const own = gradientScale === 1 ? rows(gradient) : multiply(rows(gradient), tf.scalar(gradientScale))
-          const update = adamUpdate(piece, own, numbers, seeds)
-          const change = decays ? sum(update, multiply(rows(weight), tf.scalar(-learningRate * weightDecay))) : update
-          const indices = Int32Array.from({ length: piece.rows }, (_, i) => piece.firstRow + i)
-          addToRows(weight, tf.tensor1d(indices, 'int32'), change)
-        })
+    tf.tidy(() => {
+      const scalars = adamScalars(numbers)
+      const scale = gradientScale === 1 ? null : upload(tf.scalar(gradientScale))
+      const lost = upload(tf.scalar(-learningRate * weightDecay))
+      for (const { name, weight, gradient } of parameters) {
+        const decays = weightDecay > 0 && (decay === 'all' || weight.rank >= 2)
+        for (const piece of this.piecesOf(name, weight)) {
+          const seeds: [number, number] = rounding ? [rounding.below(2 ** 31), rounding.below(2 ** 31)] : [0, 0]
+          tf.tidy(() => {
+            const rows = (x: Tensor) =>
+              slice(x, [piece.firstRow, ...x.shape.slice(1).map(() => 0)], [piece.rows, ...x.shape.slice(1)])
+            const own = scale === null ? rows(gradient) : multiply(rows(gradient), scale)
+            const update = adamUpdate(piece, own, scalars, seeds)
+            addToRows(weight, piece.places, decays ? sum(update, multiply(rows(weight), lost)) : update)
+          })
+        }
       }
-    }
+    })
   }
 
   state(): OptimizerState {
@@ -140,10 +143,7 @@ export class AdamW {
 
   dispose(): void {
     for (const { pieces } of this.moments.values())
-      for (const { m, v } of pieces) {
-        m.dispose()
-        v.dispose()
-      }
+      for (const { m, v, places } of pieces) for (const held of [m, v, places]) held.dispose()
     this.moments.clear()
   }
 
@@ -157,7 +157,7 @@ export class AdamW {
 }
 
 /** What Adam adds to the rows of a piece, whose moments move. */
-function adamUpdate({ m, v }: Piece, gradient: Tensor, numbers: AdamNumbers, seeds: [number, number]): Tensor {
+function adamUpdate({ m, v }: Piece, gradient: Tensor, numbers: AdamScalars, seeds: [number, number]): Tensor {
   const zeros = execute('ZerosLike', [gradient])
   let update: ResourceVariable
   try {

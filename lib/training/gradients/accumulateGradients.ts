@@ -1,4 +1,5 @@
 import { pacer } from '../../engine/cooperate'
+import { indexTensor, take } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
@@ -89,7 +90,7 @@ async function groupForward(
   const { weights } = decoder
   const inputs: tf.Tensor[] = []
   const layers: (KeptLayer | null)[] = []
-  let x = scope.keep(tf.tidy(() => tf.gather(weights.embedding, tf.tensor1d(group.ids, 'int32')))) as tf.Tensor
+  let x = scope.keep(tf.tidy(() => take(weights.embedding, indexTensor(group.ids))))
   for (const layer of weights.layers) {
     inputs.push(x)
     const [output, kept] = layerForward(pass, layer, x)

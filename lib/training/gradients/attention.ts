@@ -1,5 +1,5 @@
-import { batchProduct, probabilities, product, sumOfRows, takeRows, tidy, timesComplex } from '../../engine/gradientOps'
-import { add, multiply, reshape, slice, subtract, sumOver, transpose } from '../../engine/ops'
+import { batchProduct, probabilities, product, sumOfRows, tidy, timesComplex } from '../../engine/gradientOps'
+import { add, multiply, reshape, slice, subtract, sumOver, take, transpose } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'
@@ -52,8 +52,8 @@ export function attentionForward(
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
   const [queries, keys, values, unnormed] = tidy(() => {
     const { normed } = norm(input, layer.inputNorm, config.rmsNormEps)
-    const weight = takeRows(layer.queryKeyValue, pass.interleaving.order)
-    const bias = layer.queryKeyValueBias && takeRows(layer.queryKeyValueBias, pass.interleaving.order)
+    const weight = take(layer.queryKeyValue, pass.interleaving.order)
+    const bias = layer.queryKeyValueBias && take(layer.queryKeyValueBias, pass.interleaving.order)
     const heads = (first: number, count: number) => {
       const part = product(normed, slice(weight, [first * D, 0], [count * D, config.hiddenSize]), { transposeB: true })
       return reshape(bias ? add(part, slice(bias, [first * D], [count * D])) : part, [B * N, count, D])
@@ -113,8 +113,8 @@ export function attentionBackward(
     })
     const { normed, inverse } = norm(kept.input, layer.inputNorm, config.rmsNormEps)
     into.addLinear(layer.queryKeyValue, dHeads, normed, interleaving)
-    if (layer.queryKeyValueBias) into.add(layer.queryKeyValueBias, takeRows(sumOfRows(dHeads), interleaving.inverse))
-    const dNormed = product(dHeads, takeRows(layer.queryKeyValue, interleaving.order))
+    if (layer.queryKeyValueBias) into.add(layer.queryKeyValueBias, take(sumOfRows(dHeads), interleaving.inverse))
+    const dNormed = product(dHeads, take(layer.queryKeyValue, interleaving.order))
     const { dx, dWeight } = normGradient(kept.input, inverse, layer.inputNorm, dNormed, dOutput)
     into.add(layer.inputNorm, dWeight)
     return dx
@@ -197,14 +197,14 @@ function headNormsBackward(
     }),
   ) as [ReturnType<typeof headNormGradient>, ReturnType<typeof headNormGradient>]
   const repeated = tf.concat([tf.tile(q.dWeight, [H, 1]), tf.tile(k.dWeight, [K, 1])], 0)
-  into.add(weight, tf.gather(reshape(repeated, [H + K, D]), interleaving.headInverse, 1))
+  into.add(weight, take(reshape(repeated, [H + K, D]), interleaving.headInverse, 1))
   return [q.dx, k.dx]
 }
 
 /** Weights of the norms of query heads, `[H, D]`, and key heads, `[K, D]`, in the order of interleaved heads. */
 function headNorms({ config, interleaving }: AttentionPass, weight: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
-  const ordered = tf.gather(weight, interleaving.headOrder, 1)
+  const ordered = take(weight, interleaving.headOrder, 1)
   return [slice(ordered, [0, 0], [H, D]), slice(ordered, [H, 0], [K, D])]
 }
 

@@ -1,6 +1,6 @@
 import { bfloat16Product, toBfloat16 } from '../../engine/bfloat16'
 import { crossEntropy, product, sumByRow, tidy } from '../../engine/gradientOps'
-import { add, multiply, scalar, sumOver } from '../../engine/ops'
+import { add, indexTensor, multiply, scalar, sumOver, take } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
 import { execute, tf } from '../../engine/tensorflow'
 import type { Decoder } from '../../model/decoder'
@@ -45,24 +45,30 @@ export async function headForward(
   const entropy = new Float32Array(chosen.length)
   const scope = new Scope()
   try {
-    const states = scope.keep(tidy(() => tf.gather(lastStates, tf.tensor1d(rows, 'int32'))))
+    const states = scope.keep(tidy(() => take(lastStates, indexTensor(rows))))
     const slopes: tf.Tensor[] = []
+    // Read once, after all chunks: a GPU would stand still each time.
+    const losses: tf.Tensor[] = []
+    const differences: tf.Tensor[] = []
     for (const [from, to] of chunks(decoder, chosen.length, options)) {
-      const [losses, less, slope] = tidy(() => {
+      const [loss, less, slope] = tidy(() => {
+        const classes = indexTensor(chosen.subarray(from, to))
         const inputs = headInputs(decoder, states, from, to, options.temperature)
         const logits = product(inputs, head, { transposeB: true })
-        const [loss, gradient] = crossEntropy(logits, tf.tensor1d(chosen.subarray(from, to), 'int32'))
+        const [loss, gradient] = crossEntropy(logits, classes)
         // Entropy is the loss less the sum of (probability - [chosen]) · logit.
         return [loss, sumOver(multiply(gradient, logits), 1), options.keepSlopes ? gradient : null] as const
       })
+      losses.push(scope.keep(loss))
+      differences.push(scope.keep(less))
       if (slope) slopes.push(scope.keep(slope))
-      const [loss, difference] = [losses.dataSync(), less.dataSync()]
-      tf.dispose([losses, less])
-      for (let i = from; i < to; i++) {
-        logprob[i] = -loss[i - from]!
-        entropy[i] = loss[i - from]! - difference[i - from]!
-      }
       await options.pause()
+    }
+    const [loss, difference] = [losses, differences].map(numbersOf)
+    scope.release(...losses, ...differences)
+    for (let i = 0; i < chosen.length; i++) {
+      logprob[i] = -loss![i]!
+      entropy[i] = loss![i]! - difference![i]!
     }
     for (const tensor of [states, ...slopes]) scope.give(tensor)
     return { logprob, entropy, kept: { states, slopes, entropy } }
@@ -127,14 +133,14 @@ export async function headBackward(
       const { inverse } = norm(kept.states, finalNorm, decoder.config.rmsNormEps)
       const { dx, dWeight } = normGradient(kept.states, inverse, finalNorm, dNormed)
       into.add(finalNorm, dWeight)
-      return sumByRow(dx, tf.tensor1d(rows, 'int32'), count)
+      return sumByRow(dx, indexTensor(rows), count)
     })
   } finally {
     scope.end()
   }
 
   function slopeOf(logits: tf.Tensor, from: number, to: number): tf.Tensor {
-    return crossEntropy(logits, tf.tensor1d(chosen.subarray(from, to), 'int32'))[1]
+    return crossEntropy(logits, indexTensor(chosen.subarray(from, to)))[1]
   }
 
   /** d entropy / d logit = -p (log p + entropy). */
@@ -152,6 +158,10 @@ export async function headBackward(
     return add(multiply(slopeOf(logits, from, to), perLogprob), multiply(ofEntropy, perEntropy))
   }
 }
+
+/** The numbers of some vectors, one after the other. */
+const numbersOf = (parts: tf.Tensor[]): Float32Array =>
+  tidy(() => (parts.length === 1 ? parts[0]! : tf.concat(parts, 0)).dataSync() as Float32Array)
 
 /** What the head multiplies, `[to - from, hidden]`: normed states over the temperature. */
 function headInputs(decoder: Decoder, states: tf.Tensor, from: number, to: number, temperature: number): tf.Tensor {

@@ -1,5 +1,6 @@
 import { bfloat16Product } from '../../engine/bfloat16'
-import { addToRows, product, sumByRow, takeRows, tidy } from '../../engine/gradientOps'
+import { addToRows, product, sumByRow, tidy } from '../../engine/gradientOps'
+import { indexTensor, take } from '../../engine/ops'
 import { isBfloat16, tf } from '../../engine/tensorflow'
 import { type DecoderWeights, type LayerWeights, layerTensors, weightTensors } from '../../model/weights'
 import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
@@ -58,7 +59,7 @@ export class Gradients implements GradientStore {
     const part = tidy(() => {
       const multiply = isBfloat16(dy) ? bfloat16Product : product
       const whole = multiply(dy, x, { transposeA: true })
-      return interleaving ? takeRows(whole, interleaving.inverse) : whole
+      return interleaving ? take(whole, interleaving.inverse) : whole
     })
     this.slots.add(weight, part)
   }
@@ -68,11 +69,8 @@ export class Gradients implements GradientStore {
     const distinct = [...new Set(rows)]
     const order = new Map(distinct.map((row, i) => [row, i]))
     tf.tidy(() => {
-      const at = tf.tensor1d(
-        Int32Array.from(rows, (row) => order.get(row)!),
-        'int32',
-      )
-      addToRows(gradient, tf.tensor1d(distinct, 'int32'), sumByRow(values, at, distinct.length))
+      const at = indexTensor(Int32Array.from(rows, (row) => order.get(row)!))
+      addToRows(gradient, indexTensor(distinct), sumByRow(values, at, distinct.length))
     })
   }
 

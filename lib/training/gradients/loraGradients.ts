@@ -1,6 +1,6 @@
 import { inFloat32 } from '../../engine/bfloat16'
-import { product, takeRows, tidy } from '../../engine/gradientOps'
-import { multiply, scalar, slice } from '../../engine/ops'
+import { product, tidy } from '../../engine/gradientOps'
+import { multiply, scalar, slice, take } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LoraAdapters } from '../../model/loraAdapters'
 import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
@@ -43,9 +43,9 @@ export class LoraGradients implements GradientStore {
             ]),
       )
       const stacked = wide.length === 1 ? wide[0]! : tf.concat(wide, 1)
-      const b = interleaving ? takeRows(stacked, interleaving.order) : stacked
+      const b = interleaving ? take(stacked, interleaving.order) : stacked
       const dB = product(dy, product(x, a, { transposeB: true }), { transposeA: true })
-      return [product(product(dy, b), x, { transposeA: true }), interleaving ? takeRows(dB, interleaving.inverse) : dB]
+      return [product(product(dy, b), x, { transposeA: true }), interleaving ? take(dB, interleaving.inverse) : dB]
     }) as [tf.Tensor, tf.Tensor]
     for (const [i, adapter] of own.entries()) {
       const part = (of: tf.Tensor, begin: number[], size: number[]) =>

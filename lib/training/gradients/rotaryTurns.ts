@@ -1,4 +1,5 @@
 import { asComplex } from '../../engine/gradientOps'
+import { indexTensor } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import { rotaryFrequencies } from '../../model/rotary'
@@ -59,10 +60,10 @@ export function interleaving(config: ModelConfig): Interleaving {
   const rotated = (H + K) * D
   const order = Int32Array.from({ length: rotated + K * D }, (_, i) => (i < rotated ? i - (i % D) + head[i % D]! : i))
   return {
-    order: tf.tensor1d(order, 'int32'),
-    inverse: tf.tensor1d(inverted(order), 'int32'),
-    headOrder: tf.tensor1d(head, 'int32'),
-    headInverse: tf.tensor1d(inverted(head), 'int32'),
+    order: indexTensor(order),
+    inverse: indexTensor(inverted(order)),
+    headOrder: indexTensor(head),
+    headInverse: indexTensor(inverted(head)),
   }
 }
 
