@@ -13,9 +13,8 @@ export const toFloat32 = (x: Tensor): Tensor => execute('Cast', [x], ...TO_FLOAT
 /** A tensor in float32, itself if it is already. */
 export const inFloat32 = (x: Tensor): Tensor => (isBfloat16(x) ? toFloat32(x) : x)
 
-const TRUNCATE = flag('Truncate', false)
-const TO_BFLOAT16 = [type('SrcT', 'float32'), type('DstT', 'bfloat16'), TRUNCATE]
-const TO_FLOAT32 = [type('SrcT', 'bfloat16'), type('DstT', 'float32'), TRUNCATE]
+const TO_BFLOAT16 = [type('DstT', 'bfloat16')]
+const TO_FLOAT32 = [type('DstT', 'float32')]
 const T = type('T', 'bfloat16')
 
 interface ProductOptions {

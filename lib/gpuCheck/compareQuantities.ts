@@ -4,11 +4,12 @@ type Values = Record<string, Float32Array>
 
 /**
  * What counts as agreement. Float32 with its products in full precision leaves differences of order 1e-6, which a few layers make larger; TF32
- * keeps 10 bits of a product's factors (a rounding of 5e-4), bf16 7 bits (4e-3).
+ * keeps 10 bits of a product's factors (a rounding of 5e-4), bf16 7 bits (4e-3). A head that is about as local as another changes groups with either,
+ * and with it the weight of some tokens: on an H200 one of twenty, 6 % of the weights.
  */
 const LIMITS: Record<CheckPrecision, Record<Difference['measure'], number>> = {
   float32: { largest: 1e-3, length: 1e-3, jaccard: 0.95, equal: 0.99 },
-  tf32: { largest: 2e-2, length: 2e-2, jaccard: 0.9, equal: 0.95 },
+  tf32: { largest: 2e-2, length: 2e-2, jaccard: 0.9, equal: 0.9 },
   bf16: { largest: 5e-2, length: 1e-1, jaccard: 0.9, equal: 0.9 },
 }
 

@@ -64,8 +64,22 @@ export function rotations(config: ModelConfig, positions: readonly number[]): (x
 /** The same matrices made of rows of cosines and sines: for a GPU, which is handed a headDim-th of the numbers. More ops: slower on a CPU. */
 export function rotationsOnDevice(config: ModelConfig, positions: readonly number[]): tf.Tensor {
   const { cos, signedSin } = rotaryTables(config, positions)
-  const identity = tf.eye(config.headDim)
-  return add(multiply(cos, identity), multiply(signedSin, swapHalves(identity)))
+  const [identity, swapped] = planes(config.headDim)
+  return add(multiply(cos, identity), multiply(signedSin, swapped))
+}
+
+/** Of each head size the identity, and the same with the halves of its columns swapped, `[headDim, headDim]`: kept outside every `tidy`. */
+const knownPlanes = new Map<number, [tf.Tensor, tf.Tensor]>()
+
+function planes(headDim: number): [tf.Tensor, tf.Tensor] {
+  const known = knownPlanes.get(headDim)
+  if (known && !known[0].isDisposed) return known
+  const made = tf.tidy(() => {
+    const identity = tf.eye(headDim)
+    return [tf.keep(identity), tf.keep(swapHalves(identity))] as [tf.Tensor, tf.Tensor]
+  })
+  knownPlanes.set(headDim, made)
+  return made
 }
 
 /** `[positions, headDim, headDim]`. */
