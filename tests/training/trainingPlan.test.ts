@@ -132,7 +132,9 @@ test('the parts of the peak add up; freed memory serves small blocks again, and 
   const pooled = peakMemory(moments, true)
   assert.equal(pooled.moment, 'update')
   assert.equal(pooled.parts['freed before'], undefined)
-  assert.ok(Math.abs(kept.bytes - pooled.bytes - 1.06 * 300e6) < 1)
+  const counted = ({ bytes, parts }: typeof kept) => bytes - parts['process and gaps']!
+  // What the other moment freed stays with a CPU's process: 100 + 300 + 400; on a GPU 100 + 400 alone.
+  assert.ok(Math.abs(counted(kept) - 800e6) < 1 && Math.abs(counted(pooled) - 500e6) < 1)
 })
 
 test('lengths are those of the task’s prompts and demonstrations', async () => {

@@ -1,5 +1,5 @@
 import type { Precision } from '../../engine/precision'
-import { tf } from '../../engine/tensorflow'
+import { deviceReport, tf } from '../../engine/tensorflow'
 import { KeyValueCache } from '../../model/cache'
 import type { ModelConfig } from '../../model/config'
 import { type Decoder, decodeStep, logits } from '../../model/decoder'
@@ -50,10 +50,20 @@ export interface ProbedShape {
   precision?: Precision
 }
 
-/** Multiplications and additions of a gradient through one layer, and through several if that is less, and numbers of a cache: a second or two in all. */
-const LAYER_WORK = 2e10
-const MEASURED_WORK = 1.5e10
-const CACHED_NUMBERS = 2 ** 24
+/** How much is measured: a second or two in all on a CPU; on a GPU, which is no faster with less, as much as the run does at a time. */
+const AMOUNTS = {
+  CPU: {
+    /** Multiplications and additions of a gradient through one layer. */
+    layerWork: 2e10,
+    /** The same through several, if that is less. */
+    measuredWork: 1.5e10,
+    /** Of a layer's cache. */
+    cachedNumbers: 2 ** 24,
+    /** Tokens of the vocabulary; work that grows with them is scaled beyond. */
+    vocabulary: 16384,
+  },
+  GPU: { layerWork: 5e13, measuredWork: 0, cachedNumbers: 2 ** 29, vocabulary: Number.POSITIVE_INFINITY },
+}
 
 /** Runs gradients, a scoring pass, decoding steps and an update of a decoder of two layers or, if that is little work, of all. */
 export async function measureSpeed(
@@ -61,13 +71,14 @@ export async function measureSpeed(
   shape: ProbedShape,
 ): Promise<MeasuredSpeed> {
   const { hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = model
+  const { layerWork, measuredWork, cachedNumbers, vocabulary } = AMOUNTS[deviceReport().device]
   const layerNumbers = hiddenSize * ((2 * H + 2 * K) * D + 3 * intermediateSize)
-  const most = Math.max(64, Math.min(shape.groupTokens, Math.floor(LAYER_WORK / (6 * layerNumbers))))
+  const most = Math.max(64, Math.min(shape.groupTokens, Math.floor(layerWork / (6 * layerNumbers))))
   const length = Math.min(shape.length, most)
   const count = Math.max(1, Math.min(shape.sequences, Math.floor(most / length)))
   const perLayer = 6 * layerNumbers * count * length
-  const layers = Math.min(model.numHiddenLayers, Math.max(2, Math.floor(MEASURED_WORK / perLayer)))
-  const probe = probeDecoder(model, layers, shape.precision)
+  const layers = Math.min(model.numHiddenLayers, Math.max(2, Math.floor(measuredWork / perLayer)))
+  const probe = probeDecoder(model, layers, vocabulary, shape.precision)
   const scale = model.vocabSize / probe.config.vocabSize
   const L = model.numHiddenLayers
   const tokens = count * length
@@ -81,7 +92,7 @@ export async function measureSpeed(
     const score = (decoder: Decoder, observe: boolean) => scoreOnce(decoder, sequences, promptLength, observe)
     const scored = await layered(probe, (decoder) => score(decoder, false))
     const observed = await best(() => score(probe.first, true))
-    const decoding = shape.responses > 0 ? await measureDecoding(model, probe, shape, scale) : null
+    const decoding = shape.responses > 0 ? await measureDecoding(model, probe, shape, scale, cachedNumbers) : null
     return {
       gradientToken: (L * gradients.layer + scale * gradients.rest) / tokens,
       scoreToken: (L * scored.layer + scale * scored.rest) / tokens,
@@ -165,9 +176,15 @@ async function textOnce(tokenizer: TextTokenizer): Promise<number> {
 }
 
 /** Decoding steps of many responses and of few, from caches that hold constants. */
-async function measureDecoding(model: ModelConfig, probe: ProbeDecoder, shape: ProbedShape, scale: number) {
+async function measureDecoding(
+  model: ModelConfig,
+  probe: ProbeDecoder,
+  shape: ProbedShape,
+  scale: number,
+  cachedNumbers: number,
+) {
   const perResponse = 2 * model.numKeyValueHeads * model.headDim * (shape.cached + 1)
-  const many = Math.max(1, Math.min(shape.responses, Math.floor(CACHED_NUMBERS / perResponse)))
+  const many = Math.max(1, Math.min(shape.responses, Math.floor(cachedNumbers / perResponse)))
   const few = Math.max(1, Math.floor(many / 8))
   const step = async (responses: number) => {
     const { layer, rest } = await layered(probe, async (decoder) => decodeTokens(decoder, responses, shape.cached))

@@ -122,9 +122,11 @@ function seriesBytes({ credit }: GrpoChoice, model: ModelConfig, tokens: number)
   return 2 * 4 * tokens * resolveLayers(rl.layers, model.numHiddenLayers).length * model.numAttentionHeads
 }
 
-/** Kernels of TensorFlow and code of JavaScript that come into memory as they are used, and gaps between blocks. Measured, not derived. */
-const PROCESS_BYTES = 90e6
-const GAPS = 0.06
+/**
+ * Kernels of TensorFlow and code of JavaScript, or of CUDA, that come into memory as they are used, and gaps between blocks, as a share of these. Measured, not
+ * derived: on CPUs, and on an H200 (runs of 17 to 107 GB, `data/results/gpu-check`).
+ */
+const BESIDE = { cpu: { processBytes: 90e6, gaps: 0.06 }, gpu: { processBytes: 0.9e9, gaps: 0.12 } }
 
 /** The peak of a run: the moment that makes it, and bytes by part, which add up. */
 export interface PeakMemory {
@@ -135,7 +137,7 @@ export interface PeakMemory {
 
 /**
  * The peak of these moments. On a CPU, memory that was freed in small blocks stays with the process and serves only small ones later: the moment
- * with the largest blocks comes on top of what other moments needed in small ones. `returned`: freed memory serves any later use.
+ * with the largest blocks comes on top of what other moments needed in small ones. `returned`: freed memory serves any later use, as a GPU's does.
  */
 export function peakMemory(moments: readonly MomentMemory[], returned: boolean): PeakMemory {
   const small = ({ parts }: MomentMemory) => bytesOf(parts) - largeBytesOf(parts)
@@ -144,6 +146,7 @@ export function peakMemory(moments: readonly MomentMemory[], returned: boolean):
   const peak = moments.reduce((a, b) => (bytesOf(b.parts) + unused(b) > bytesOf(a.parts) + unused(a) ? b : a))
   const parts = Object.fromEntries(Object.entries(peak.parts).map(([name, { bytes }]) => [name, bytes]))
   if (unused(peak) > 0) parts['freed before'] = unused(peak)
-  parts['process and gaps'] = PROCESS_BYTES + GAPS * (bytesOf(peak.parts) + unused(peak))
+  const { processBytes, gaps } = returned ? BESIDE.gpu : BESIDE.cpu
+  parts['process and gaps'] = processBytes + gaps * (bytesOf(peak.parts) + unused(peak))
   return { moment: peak.moment, parts, bytes: Object.values(parts).reduce((sum, n) => sum + n, 0) }
 }

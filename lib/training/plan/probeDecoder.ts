@@ -8,7 +8,7 @@ import { disposeWeights } from '../../model/weights'
 import { randomStream } from '../../random/randomStream'
 
 /**
- * A decoder with the layers of a model but fewer of them, and at most `MOST_VOCABULARY` tokens: the same work for each layer, to measure how long it
+ * A decoder with the layers of a model but fewer of them, and at most so many tokens: the same work for each layer, to measure how long it
  * takes. Its weights are one small random block repeated: constants would make numbers so small that arithmetic is slower.
  */
 export interface ProbeDecoder extends Decoder {
@@ -19,11 +19,14 @@ export interface ProbeDecoder extends Decoder {
 
 /** Rows and columns of the block that weights repeat. */
 const BLOCK = 64
-/** Work that grows with the vocabulary is scaled beyond this. */
-export const MOST_VOCABULARY = 16384
 
-export function probeDecoder(model: ModelConfig, layers: number, precision: Precision = 'float32'): ProbeDecoder {
-  const vocabSize = Math.min(model.vocabSize, MOST_VOCABULARY)
+export function probeDecoder(
+  model: ModelConfig,
+  layers: number,
+  mostVocabulary: number,
+  precision: Precision = 'float32',
+): ProbeDecoder {
+  const vocabSize = Math.min(model.vocabSize, mostVocabulary)
   const config = { ...model, numHiddenLayers: layers, vocabSize }
   const stream = randomStream(0)
   const matrix = (rows: number, columns: number) =>
