@@ -5,6 +5,7 @@ import { tf } from '../engine/tensorflow'
 import { type RandomStream, randomStream } from '../random/randomStream'
 import { KeyValueCache } from './cache'
 import { decodeStep, forward, logits } from './decoder'
+import { GreedyHead } from './greedyHead'
 import type { LanguageModel } from './languageModel'
 import { LeavingRule } from './leavingRule'
 import { checkSampling, type SamplingOptions, sampleTokens } from './sampling'
@@ -139,6 +140,7 @@ export async function generate(
     })
   })
   const pause = pacer(options.signal)
+  const greedy = options.temperature === 0 && responses.length > 0 ? GreedyHead.of(model) : null
   const waiting = [...responses]
   const batch = options.batch ?? responses.length
   const someWait = responses.length > batch
@@ -148,9 +150,13 @@ export async function generate(
     options.onProgress?.(done, total, `${beingWritten} of ${responses.length} being written`)
   }
   // Where all of a batch end together, the next begins as the first did.
-  while (waiting.length > 0) {
-    await writeBatch(model, waiting, batch, { ...options, onStep, pause })
-    await pause()
+  try {
+    while (waiting.length > 0) {
+      await writeBatch(model, waiting, batch, { ...options, greedy, onStep, pause })
+      await pause()
+    }
+  } finally {
+    greedy?.dispose()
   }
   if (responses.length > 0) options.onProgress?.(total, total, 'written')
   return responses.map((response) => response.result())
@@ -161,7 +167,11 @@ async function writeBatch(
   model: LanguageModel,
   waiting: Response[],
   batch: number,
-  options: GenerateOptions & { onStep: (step: number, beingWritten: number) => void; pause: () => Promise<void> },
+  options: GenerateOptions & {
+    greedy: GreedyHead | null
+    onStep: (step: number, beingWritten: number) => void
+    pause: () => Promise<void>
+  },
 ): Promise<void> {
   const { signal, pause } = options
   const scope = new Scope()
@@ -175,13 +185,15 @@ async function writeBatch(
     const leaving = new LeavingRule()
     for (let step = 1; ; step++) {
       const active = going.map((i) => held[i]!)
-      const tokens = tf.tidy(() =>
-        sampleTokens(
-          logits(model, last),
-          active.map((r) => r.stream),
-          options,
-        ),
-      )
+      const tokens =
+        options.greedy?.tokens(last) ??
+        tf.tidy(() =>
+          sampleTokens(
+            logits(model, last),
+            active.map((r) => r.stream),
+            options,
+          ),
+        )
       scope.release(last)
       for (const [i, response] of active.entries()) {
         const text = response.push(tokens[i]!)

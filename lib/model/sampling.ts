@@ -37,14 +37,7 @@ export function sampleTokens(
   const [rows, vocabulary] = logits.shape
   const { temperature = 1, topP = 1 } = options
   const topK = Math.min(options.topK ?? vocabulary, vocabulary)
-  if (temperature === 0) {
-    return tf.tidy(() => {
-      const best = Array.from(tf.argMax(logits, 1).dataSync())
-      const values = tf.max(logits, 1).dataSync()
-      values.forEach(checkFinite)
-      return best
-    })
-  }
+  if (temperature === 0) return likeliestTokens(logits)
   return tf.tidy(() => {
     const probabilities = tf.tidy(() => softmax(multiply(logits, scalar(1 / temperature)))) as tf.Tensor2D
     const kept = topK < vocabulary ? topK : topP < 1 ? Math.min(FIRST_CANDIDATES, vocabulary) : 0
@@ -62,6 +55,16 @@ export function sampleTokens(
       }
       return indices[draw(nucleus(values, topP * total), null, chance)]!
     })
+  })
+}
+
+/** The column of the largest number of each row of `logits [rows, vocabulary]`. Throws if a row's are not finite. */
+export function likeliestTokens(logits: tf.Tensor2D): number[] {
+  return tf.tidy(() => {
+    const best = Array.from(tf.argMax(logits, 1).dataSync())
+    const values = tf.max(logits, 1).dataSync()
+    values.forEach(checkFinite)
+    return best
   })
 }
 

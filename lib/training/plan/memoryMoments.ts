@@ -1,5 +1,6 @@
 import { rhythmOptions } from '../../credit/rhythmOptions'
 import type { ModelConfig } from '../../model/config'
+import { GreedyHead } from '../../model/greedyHead'
 import { resolveLayers } from '../../rhythm/layerRange'
 import type { BlockSizes } from '../gradients/blockSizes'
 import { scoredTogether } from '../scoreResponses'
@@ -67,6 +68,10 @@ export function memoryMoments(
       { moment: 'update', parts: { ...scored, ...gradient(part, grpo.microBatch) } },
     )
   }
+  const greedyHead = (temperature: number): Parts => {
+    const bytes = onGpu || temperature > 0 || config.model.precision !== 'bf16' ? 0 : GreedyHead.bytes(model)
+    return bytes > 0 ? { 'greedy head': inBlocks(bytes, bytes) } : {}
+  }
   const phase = grpo ? 'grpo' : 'supervised'
   if (evaluation) {
     const { items, samples, batch } = evaluation
@@ -77,14 +82,17 @@ export function memoryMoments(
       {
         ...{ batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response },
         someWait: items * samples > sampled,
+        temperature: 1,
       },
-      { batch: greedy, distinct: greedy, prompt, response, someWait: items > greedy },
+      { batch: greedy, distinct: greedy, prompt, response, someWait: items > greedy, temperature: 0 },
     ]
     moments.push({
       moment: 'evaluation',
       parts: {
         ...heldParts(config, counts, phase),
-        ...most(passes.map((pass) => decodingParts(model, pass, sizes.forward))),
+        ...most(
+          passes.map((pass) => ({ ...decodingParts(model, pass, sizes.forward), ...greedyHead(pass.temperature) })),
+        ),
       },
     })
   }
