@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { diagonals, reshape, slice } from '../../lib/engine/ops'
-import { tf } from '../../lib/engine/tensorflow'
+import { diagonals, indexTensor, reshape, slice, take, takeColumns, writeRows } from '../../lib/engine/ops'
+import { nativeTensors, tf } from '../../lib/engine/tensorflow'
+import { asOnGpu } from '../support/asOnGpu'
 
 test('more shapes than are held: every slice is right, and what is held stops growing', () => {
   const row = tf.range(0, 4000)
@@ -38,4 +39,48 @@ test('diagonals are those of the last rows of a matrix, with zeros before its fi
     ],
   ])
   assert.deepEqual(diagonals(a, 1, 1).arraySync(), [[[2, 5]]])
+})
+
+test('indices arrive as they are, also as the bits of float32 numbers for a GPU: negative ones, and what reads as no number or next to none', async () => {
+  const values = [0, 1, -1, 2 ** 31 - 1, -(2 ** 31), 0x7fc00001, 0x7f800001, 0x00000005]
+  const held = nativeTensors()
+  for (const read of [() => indexTensor(values), () => indexTensor(values, [4, 2])]) {
+    for (const tensor of [read(), await asOnGpu(read)]) {
+      assert.equal(tensor.dtype, 'int32')
+      assert.deepEqual(Array.from(tensor.dataSync()), values)
+      tensor.dispose()
+    }
+  }
+  assert.equal(nativeTensors(), held)
+})
+
+test('entries are taken along an axis, a column of each row is, and rows are written in place', async () => {
+  const a = tf.tensor2d([
+    [1, 2, 3],
+    [4, 5, 6],
+  ])
+  const check = () => {
+    tf.tidy(() => {
+      assert.deepEqual(take(a, indexTensor([1, 0, 1])).arraySync(), [
+        [4, 5, 6],
+        [1, 2, 3],
+        [4, 5, 6],
+      ])
+      assert.deepEqual(take(a, indexTensor([2, 0]), 1).arraySync(), [
+        [3, 1],
+        [6, 4],
+      ])
+      assert.deepEqual(takeColumns(a, indexTensor([2, 1], [2, 1])).arraySync(), [[3], [5]])
+      const target = tf.zeros([3, 2])
+      writeRows(target, indexTensor([2, 0]), tf.tensor2d([7, 8, 9, 10], [2, 2]))
+      assert.deepEqual(target.arraySync(), [
+        [9, 10],
+        [0, 0],
+        [7, 8],
+      ])
+    })
+  }
+  check()
+  await asOnGpu(check)
+  a.dispose()
 })
