@@ -31,7 +31,9 @@ before(async () => {
     grpo: { steps: 1600, evaluateEvery: 400, optimizer: { learningRate: 1e-4 } },
   })
   writeFileSync(at('config.json'), JSON.stringify({ ...config, rollouts: { every: 5, groups: 3 } }))
-  const parameters = { config: 'config.json', run: 'run', trials: 'trials', ownSteps: 3, changes: ['seed=4'] }
+  const recordedCheck = join(root, 'data', 'results', 'gpu-check', 'h200.json')
+  const own = { config: 'config.json', run: 'run', trials: 'trials', ownSteps: 3, changes: ['seed=4'] }
+  const parameters = { ...own, recordedCheck }
   lab = await startJupyterLab({
     RHYTHM_PARAMETERS: JSON.stringify(parameters),
     JUPYTERLAB_SETTINGS_DIR: at('settings'),
