@@ -135,6 +135,8 @@ test('the parts of the peak add up; freed memory serves small blocks again, and 
   const counted = ({ bytes, parts }: typeof kept) => bytes - parts['process and gaps']!
   // What the other moment freed stays with a CPU's process: 100 + 300 + 400; on a GPU 100 + 400 alone.
   assert.ok(Math.abs(counted(kept) - 800e6) < 1 && Math.abs(counted(pooled) - 500e6) < 1)
+  // 90 MB and 6 % beside it on a CPU, 0.9 GB and 12 % on a GPU.
+  assert.ok(Math.abs(kept.bytes - (90e6 + 1.06 * 800e6)) < 1 && Math.abs(pooled.bytes - (0.9e9 + 1.12 * 500e6)) < 1)
 })
 
 test('lengths are those of the task’s prompts and demonstrations', async () => {

@@ -71,7 +71,7 @@ export async function measureSpeed(
   shape: ProbedShape,
 ): Promise<MeasuredSpeed> {
   const { hiddenSize, intermediateSize, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = model
-  const { layerWork, measuredWork, cachedNumbers, vocabulary } = AMOUNTS[deviceReport().device]
+  const { layerWork, measuredWork, vocabulary } = AMOUNTS[deviceReport().device]
   const layerNumbers = hiddenSize * ((2 * H + 2 * K) * D + 3 * intermediateSize)
   const most = Math.max(64, Math.min(shape.groupTokens, Math.floor(layerWork / (6 * layerNumbers))))
   const length = Math.min(shape.length, most)
@@ -92,7 +92,7 @@ export async function measureSpeed(
     const score = (decoder: Decoder, observe: boolean) => scoreOnce(decoder, sequences, promptLength, observe)
     const scored = await layered(probe, (decoder) => score(decoder, false))
     const observed = await best(() => score(probe.first, true))
-    const decoding = shape.responses > 0 ? await measureDecoding(model, probe, shape, scale, cachedNumbers) : null
+    const decoding = shape.responses > 0 ? await measureDecoding(model, probe, shape, scale) : null
     return {
       gradientToken: (L * gradients.layer + scale * gradients.rest) / tokens,
       scoreToken: (L * scored.layer + scale * scored.rest) / tokens,
@@ -176,13 +176,8 @@ async function textOnce(tokenizer: TextTokenizer): Promise<number> {
 }
 
 /** Decoding steps of many responses and of few, from caches that hold constants. */
-async function measureDecoding(
-  model: ModelConfig,
-  probe: ProbeDecoder,
-  shape: ProbedShape,
-  scale: number,
-  cachedNumbers: number,
-) {
+async function measureDecoding(model: ModelConfig, probe: ProbeDecoder, shape: ProbedShape, scale: number) {
+  const { cachedNumbers } = AMOUNTS[deviceReport().device]
   const perResponse = 2 * model.numKeyValueHeads * model.headDim * (shape.cached + 1)
   const many = Math.max(1, Math.min(shape.responses, Math.floor(cachedNumbers / perResponse)))
   const few = Math.max(1, Math.floor(many / 8))

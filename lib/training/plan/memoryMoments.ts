@@ -68,31 +68,24 @@ export function memoryMoments(
       { moment: 'update', parts: { ...scored, ...gradient(part, grpo.microBatch) } },
     )
   }
-  const greedyHead = (temperature: number): Parts => {
-    const bytes = onGpu || temperature > 0 || config.model.precision !== 'bf16' ? 0 : GreedyHead.bytes(model)
-    return bytes > 0 ? { 'greedy head': inBlocks(bytes, bytes) } : {}
-  }
   const phase = grpo ? 'grpo' : 'supervised'
   if (evaluation) {
     const { items, samples, batch } = evaluation
     const response = longest(evaluation.maxNewTokens)
     const sampled = Math.min(batch, items * samples)
     const greedy = Math.min(batch, items)
+    const writing = (batch: number, distinct: number, someWait: boolean) =>
+      decodingParts(model, { batch, distinct, prompt, response, someWait }, sizes.forward)
+    const head = onGpu || config.model.precision !== 'bf16' ? 0 : GreedyHead.bytes(model)
     const passes = [
-      {
-        ...{ batch: sampled, distinct: Math.ceil(sampled / samples) + 1, prompt, response },
-        someWait: items * samples > sampled,
-        temperature: 1,
-      },
-      { batch: greedy, distinct: greedy, prompt, response, someWait: items > greedy, temperature: 0 },
+      writing(sampled, Math.ceil(sampled / samples) + 1, items * samples > sampled),
+      { ...writing(greedy, greedy, items > greedy), ...(head > 0 ? { 'greedy head': inBlocks(head, head) } : {}) },
     ]
     moments.push({
       moment: 'evaluation',
       parts: {
         ...heldParts(config, counts, phase),
-        ...most(
-          passes.map((pass) => ({ ...decodingParts(model, pass, sizes.forward), ...greedyHead(pass.temperature) })),
-        ),
+        ...most(passes),
       },
     })
   }
