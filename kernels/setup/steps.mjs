@@ -251,6 +251,8 @@ export const tensorFlow = {
   },
 }
 
+const source = ({ root }) => join(root, 'kernels', 'native', 'binding.cc')
+
 export const binding = {
   title: "TensorFlow's binding to Node",
   disk: 5,
@@ -258,6 +260,7 @@ export const binding = {
   stamp: (at) => join(dirname(at.binding), '.reasoning-rhythm.json'),
   inputs: (at) => ({
     ...filesUnder(join(at.engine, 'binding')),
+    ...filesUnder(dirname(source(at))),
     python: at.pythonVersion ?? '',
     tensorFlow: readStamp(tensorFlow.stamp(at))?.hash ?? '',
   }),
@@ -268,11 +271,11 @@ export const binding = {
     const target = dirname(at.binding)
     mkdirSync(target, { recursive: true })
     const partial = `${at.binding}.partial`
-    const sources = readdirSync(join(at.engine, 'binding')).filter((name) => name.endsWith('.cc'))
     const flags = [
       ...['-O2', '-std=c++17', '-fPIC', '-shared', '-w', '-DNAPI_VERSION=8'],
       ...['-I', join(at.root, 'node_modules', 'node-api-headers', 'include'), '-I', join(folder, 'include')],
-      ...sources.map((name) => join(at.engine, 'binding', name)),
+      // Ours takes in the sources of the package.
+      ...['-I', join(at.engine, 'binding'), source(at)],
       ...['-L', folder, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
       `-Wl,-rpath,$ORIGIN/${relative(target, folder)}`,
     ]

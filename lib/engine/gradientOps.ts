@@ -53,7 +53,7 @@ export const sum = (...parts: Tensor[]): Tensor =>
   execute('AddN', parts, type('T', 'float32'), { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })
 
 /** Sums of the columns of `x [rows, width]`: `[width]`. */
-export const sumOfRows = (x: Tensor): Tensor => tf.reshape(product(tf.ones([1, x.shape[0]!]), x), [x.shape[1]!])
+export const sumOfRows = (x: Tensor): Tensor => reshape(product(tf.ones([1, x.shape[0]!]), x), [x.shape[1]!])
 
 /** Half the sum of squares, a scalar. */
 export const halfSquares = (x: Tensor): Tensor => execute('L2Loss', [x])
@@ -78,11 +78,11 @@ export const crossEntropy = (logits: Tensor, chosen: Tensor): [Tensor, Tensor] =
 /** Neighbouring pairs of the last axis as complex numbers, without a copy: `[..., 2n]` becomes `[..., n]`. */
 export const asComplex = (x: Tensor): Tensor => {
   const shape = [...x.shape.slice(0, -1), x.shape[x.rank - 1]! / 2, 2]
-  return execute('Bitcast', [tf.reshape(x, shape)], complex('type'))
+  return execute('Bitcast', [reshape(x, shape)], complex('type'))
 }
 
 /** `x [..., 2n]`, pairs read as complex numbers, times complex `factors [..., n]`: one pass turns every pair. */
 export const timesComplex = (x: Tensor, factors: Tensor): Tensor => {
   const turned = execute('Mul', [asComplex(x), factors])
-  return tf.reshape(execute('Bitcast', [turned], type('type', 'float32')), x.shape)
+  return reshape(execute('Bitcast', [turned], type('type', 'float32')), x.shape)
 }

@@ -1,3 +1,4 @@
+import { declareConstant, forgetConstant } from './oneCall'
 import {
   deviceReport,
   execute,
@@ -9,6 +10,7 @@ import {
   text,
   tf,
   type,
+  typeOf,
 } from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
@@ -50,12 +52,14 @@ function constant(values: readonly number[], kind: 'int32' | 'float32' | 'indice
   const known = constants.get(key)
   const make = () => (kind === 'indices' ? indexTensor(values, shape) : tf.tensor([...values], shape, kind))
   const held = known && !known.isDisposed ? known : tf.keep(make())
+  if (held !== known && kind !== 'indices') declareConstant(held, values, kind)
   constants.delete(key)
   constants.set(key, held)
   if (constants.size > MOST_CONSTANTS) {
     // Never one that the op at hand has just asked for: those are the newest.
     const [oldest, tensor] = constants.entries().next().value as [string, Tensor]
     constants.delete(oldest)
+    forgetConstant(tensor)
     tensor.dispose()
   }
   return held
@@ -70,15 +74,26 @@ export const scalar = (value: number): Tensor => constant([value], 'float32', []
  * as the bits of float32 numbers. (Axes, shapes and seeds are read on the host.) The caller's `tidy` or `Scope` owns the result.
  */
 export function indexTensor(values: ArrayLike<number>, shape: readonly number[] = [values.length]): tf.Tensor1D {
-  const whole = Int32Array.from(values)
-  if (deviceReport().device === 'CPU') return tf.tensor(whole, [...shape], 'int32') as Tensor as tf.Tensor1D
-  const bits: Tensor = tf.tensor(new Float32Array(whole.buffer), [...shape])
+  const bits = indexBits(values, shape)
+  if (bits.dtype === 'int32') return bits as tf.Tensor1D
   try {
-    return execute('Bitcast', [bits], type('type', 'int32'))
+    return asIndices(bits)
   } finally {
     bits.dispose()
   }
 }
+
+/** What becomes an `indexTensor` by `asIndices`: how a function of `inOneCall` takes one, since TensorFlow hands functions whole numbers in host memory. */
+export function indexBits(values: ArrayLike<number>, shape: readonly number[] = [values.length]): Tensor {
+  const whole = Int32Array.from(values)
+  return deviceReport().device === 'CPU'
+    ? tf.tensor(whole, [...shape], 'int32')
+    : tf.tensor(new Float32Array(whole.buffer), [...shape])
+}
+
+/** The numbers of `indexBits`: on a CPU the tensor itself, else one that the caller's `tidy` owns. */
+export const asIndices = (bits: Tensor): tf.Tensor1D =>
+  bits.dtype === 'int32' ? (bits as tf.Tensor1D) : execute('Bitcast', [bits], type('type', 'int32'))
 
 /** As `indexTensor`, of a few numbers that are needed again and again: kept outside every `tidy`, and not the caller's to dispose. */
 export const constantIndices = (values: readonly number[], shape?: number[]): Tensor =>
@@ -116,6 +131,14 @@ const TWO_PARTS = [integer('num_split', 2), type('Tlen', 'int32')]
 export const splitInTwo = (a: Tensor, axis: number, first: number, second: number): [Tensor, Tensor] => {
   const places = [constant([first, second], 'int32'), constant([axis], 'int32', [])]
   return executeAll('SplitV', [a, ...places], 2, ...TWO_PARTS) as [Tensor, Tensor]
+}
+
+/** Tensors one after the other along an axis; one alone is returned itself. */
+export const concat = (parts: readonly Tensor[], axis: number): Tensor => {
+  if (parts.length === 1) return parts[0]!
+  // TensorFlow does not infer these of a list.
+  const attributes = [typeOf('T', parts[0]!), integer('N', parts.length), type('Tidx', 'int32')]
+  return execute('ConcatV2', [...parts, constant([axis], 'int32', [])], ...attributes)
 }
 
 /** Zeros around `a`: so many before and after the numbers of each axis. */

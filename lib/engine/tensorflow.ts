@@ -11,7 +11,7 @@ import * as tf from '@tensorflow/tfjs-node-gpu'
 export { tf }
 export type Tensor = tf.Tensor
 
-interface OpAttribute {
+export interface OpAttribute {
   name: string
   type: number
   value: unknown
@@ -22,6 +22,21 @@ interface OutputMetadata {
   id: number
   shape: number[]
   dtype: number
+}
+
+/** An op of a function that is to be made: see kernels/native/binding.cc. */
+export interface FunctionOp {
+  name: string
+  attributes: readonly OpAttribute[]
+  /** Numbers of the values that it reads: those of the arguments, then of each op's outputs in turn. */
+  inputs: readonly number[]
+  /** So many of them, the first ones, are a list to TensorFlow. */
+  listed: number
+  outputs: number
+  /** Whether it changes one of its inputs: it keeps its place among the others. */
+  effect: boolean
+  /** What a Const holds. */
+  constant?: { type: number; shape: readonly number[]; values: Float32Array | Int32Array }
 }
 
 /** The part of tfjs-node's backend that this project calls below tfjs's own ops. */
@@ -36,6 +51,9 @@ interface NativeBackend {
     TF_ATTR_STRING: number
     getNumOfTensors(): number
     executeOp(name: string, attributes: OpAttribute[], ids: number[], outputs: number): OutputMetadata[]
+    /** Of this project's own build of the binding alone. */
+    compileFunction?(name: string, types: number[], ops: readonly FunctionOp[], results: readonly number[]): void
+    removeFunction?(name: string): void
   }
   isUsingGpuDevice: boolean
   /** What the backend knows of each tensor; `dtype` is TensorFlow's number of its type. */
@@ -56,6 +74,12 @@ export const type = (name: string, dtype: 'float32' | 'int32' | 'bfloat16'): OpA
   type: binding.TF_ATTR_TYPE,
   value: { float32: binding.TF_FLOAT, int32: binding.TF_INT32, bfloat16: BFLOAT16 }[dtype],
 })
+/** The same, of a tensor's own type. */
+export const typeOf = (name: string, x: tf.Tensor): OpAttribute => ({
+  name,
+  type: binding.TF_ATTR_TYPE,
+  value: nativeType(x),
+})
 /** A TensorFlow boolean attribute. */
 export const flag = (name: string, value: boolean): OpAttribute => ({ name, type: binding.TF_ATTR_BOOL, value })
 /** A TensorFlow integer attribute. */
@@ -72,7 +96,7 @@ export function execute<T extends tf.Tensor = tf.Tensor>(
   inputs: tf.Tensor[],
   ...attributes: OpAttribute[]
 ): T {
-  const [output] = binding.executeOp(op, attributes, native.getInputTensorIds(inputs), 1)
+  const [output] = native.binding.executeOp(op, attributes, native.getInputTensorIds(inputs), 1)
   return outputTensor(output!) as T
 }
 
@@ -83,8 +107,52 @@ export function executeAll(
   outputs: number,
   ...attributes: OpAttribute[]
 ): tf.Tensor[] {
-  return binding.executeOp(op, attributes, native.getInputTensorIds(inputs), outputs).map(outputTensor)
+  return native.binding.executeOp(op, attributes, native.getInputTensorIds(inputs), outputs).map(outputTensor)
 }
+
+/** TensorFlow's handles of tensors, which live as long as they do. */
+export const nativeIds = (tensors: readonly tf.Tensor[]): number[] => native.getInputTensorIds([...tensors])
+
+/** TensorFlow's number of a tensor's type. */
+export const nativeType = (x: tf.Tensor): number => native.tensorMap.get(x.dataId).dtype
+
+/** Runs `compute`, and calls `see` for each op that TensorFlow has run in it, whoever asked for it. */
+export function watchOps<T>(
+  see: (name: string, attributes: OpAttribute[], inputs: number[], outputs: number[]) => void,
+  compute: () => T,
+): T {
+  const before = native.binding
+  const executeOp: NativeBackend['binding']['executeOp'] = (name, attributes, ids, outputs) => {
+    const made = before.executeOp(name, attributes, ids, outputs)
+    see(
+      name,
+      attributes,
+      ids,
+      made.map(({ id }) => id),
+    )
+    return made
+  }
+  native.binding = Object.create(before, { executeOp: { value: executeOp } })
+  try {
+    return compute()
+  } finally {
+    native.binding = before
+  }
+}
+
+/** Whether this build of the binding makes functions. */
+export const makesFunctions: boolean = binding.compileFunction !== undefined
+
+/** Registers a function of arguments with these types (TensorFlow's numbers), which `execute` then knows by its name. Throws what TensorFlow says of its ops. */
+export const compileFunction = (
+  name: string,
+  types: number[],
+  ops: readonly FunctionOp[],
+  results: readonly number[],
+): void => binding.compileFunction!(name, types, ops, results)
+
+/** Removes a function, and what TensorFlow has made of it. */
+export const removeFunction = (name: string): void => binding.removeFunction!(name)
 
 function outputTensor(output: OutputMetadata): tf.Tensor {
   if (output.dtype !== BFLOAT16) return native.createOutputTensor(output)
@@ -108,7 +176,7 @@ export function currentValues(x: tf.Tensor): Float32Array {
 }
 
 /** Whether TensorFlow holds a tensor in bfloat16, which only the functions of `bfloat16.ts` and `execute` take. */
-export const isBfloat16 = (x: tf.Tensor): boolean => native.tensorMap.get(x.dataId).dtype === BFLOAT16
+export const isBfloat16 = (x: tf.Tensor): boolean => nativeType(x) === BFLOAT16
 
 /**
  * Hands a new tensor's numbers to TensorFlow now instead of at its first use. TensorFlow copies them, and JavaScript's array is free to go.

@@ -1,6 +1,7 @@
 import {
   add,
   batchMatMul,
+  indexBits,
   indexTensor,
   lessEqual,
   matMul,
@@ -81,10 +82,15 @@ export class KeyValueCache {
     const mask = together ? maskOfHeads(H, K, capacity, lengths[0]!) : this.maskOfSequences()
     const positions = Array.from(lengths)
     for (const i of going ?? lengths.keys()) lengths[i]!++
-    return { positions, rows: indexTensor(rows), mask, together }
+    return { positions, rows: indexBits(rows), mask, together }
   }
 
-  /** Writes one token of every sequence in `layer`, `[batch · K, headDim]` each. */
+  /** What `append` and `attend` read and write, the same number of tensors in the same order each time. */
+  tensors(): tf.Tensor[] {
+    return [...this.keys, ...this.values].flatMap(({ rows, blocks }) => [rows, blocks])
+  }
+
+  /** Writes one token of every sequence in `layer` at `rows` (those of the step as indices), `[batch · K, headDim]` each. */
   append(layer: number, rows: tf.Tensor1D, keys: tf.Tensor, values: tf.Tensor): void {
     writeRows(this.keys[layer]!.rows, rows, keys)
     writeRows(this.values[layer]!.rows, rows, values)
@@ -197,8 +203,8 @@ export class KeyValueCache {
 export interface StepPositions {
   /** Position of the token in each sequence. */
   positions: number[]
-  /** Rows of the cache, one for each sequence and key-value head. */
-  rows: tf.Tensor1D
+  /** Rows of the cache, one for each sequence and key-value head, as `indexBits`. */
+  rows: tf.Tensor
   /** 0 where a key exists, -Infinity elsewhere, `[batch · K, 1, capacity]`; `together`: and is of the head's group, `[H, K · capacity]`. */
   mask: tf.Tensor
   /** Whether all heads meet the keys of all groups in one product and mask the others: faster for one sequence while its cache is small. */

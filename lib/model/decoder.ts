@@ -1,7 +1,11 @@
 import { pacer } from '../engine/cooperate'
+import { inOneCall } from '../engine/oneCall'
 import {
   add,
+  asIndices,
   batchMatMul,
+  concat,
+  indexBits,
   indexTensor,
   matMul,
   multiply,
@@ -17,13 +21,13 @@ import {
 } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
-import type { KeyValueCache } from './cache'
+import type { KeyValueCache, StepPositions } from './cache'
 import type { ModelConfig } from './config'
 import { type ForwardSizes, forwardSizes, queryRows } from './forwardSizes'
 import { columnsToRows, linear } from './linear'
 import type { AttentionObserver } from './observer'
 import { type RotaryTables, rotaryTables, rotations } from './rotary'
-import type { DecoderWeights, LayerWeights } from './weights'
+import { computingTensors, type DecoderWeights, type LayerWeights } from './weights'
 
 // Shapes: B = batch, N = tokens of the longest sequence, H = query heads, K = key-value heads, D = headDim.
 
@@ -115,8 +119,7 @@ export async function forward(
       }
       const afterAttention = scope.keep(
         tf.tidy(() => {
-          const joined = attended.length === 1 ? attended[0]! : tf.concat(attended, 2)
-          const byToken = reshape(transpose(joined, [0, 2, 1, 3]), [B * N, H * config.headDim])
+          const byToken = reshape(transpose(concat(attended, 2), [0, 2, 1, 3]), [B * N, H * config.headDim])
           return add(x, linear(byToken, layerWeights.products?.output ?? layerWeights.output, layerWeights.outputBias))
         }),
       )
@@ -135,7 +138,7 @@ export async function forward(
         )
         await pause()
       }
-      x = outputs.length === 1 ? outputs[0]! : scope.keep(tf.concat(outputs, 0))
+      x = scope.keep(concat(outputs, 0))
       scope.release(afterAttention, ...outputs.filter((o) => o !== x))
     }
     options.onProgress?.(layerCount, layerCount, 'layers')
@@ -166,28 +169,47 @@ export function decodeStep(
   }
   return tf.tidy(() => {
     const step = cache.advance(going)
+    const ids = indexBits(tokens)
     const turn = rotations(config, step.positions)
-    const B = tokens.length
-    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
-    // One sequence has no axis of its own: taking its heads apart then needs no copy.
-    const lead = B === 1 ? [] : [B]
-    let x: tf.Tensor = embed(weights, Int32Array.from(tokens))
-    for (let layer = 0; layer < config.numHiddenLayers; layer++) {
-      const own = weights.layers[layer]!
-      x = tf.tidy(() => {
-        const normed = rmsNorm(x, own.inputNorm, rmsNormEps)
-        const heads = linear(normed, own.queryKeyValue, own.queryKeyValueBias, [...lead, H + 2 * K, D])
-        const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [B * K, D]))
-        let [queriesAndKeys, values] = splitInTwo(heads, lead.length, H + K, K)
-        if (own.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, own.queryKeyNorm, rmsNormEps)
-        const [queries, keys] = splitInTwo(turn(queriesAndKeys), lead.length, H, K)
-        cache.append(layer, step.rows, byGroup(keys), byGroup(values))
-        const attended = reshape(cache.attend(layer, queries, step), [B, H * D])
-        return gatedMlp(config, own, add(x, linear(attended, own.products?.output ?? own.output, own.outputBias)))
-      })
-    }
-    return rmsNorm(x, weights.finalNorm, rmsNormEps) as tf.Tensor2D
+    const computing = computingTensors(weights)
+    const inputs = [ids, step.rows, step.mask, turn, ...cache.tensors(), ...computing.tensors]
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, numHiddenLayers, rmsNormEps } = config
+    const sizes = [tokens.length, step.together, turn.rank, H, K, D, numHiddenLayers, rmsNormEps]
+    const key = `decodeStep ${sizes} ${computing.shapes}`
+    const [states] = inOneCall(key, inputs, () => [readTokens(decoder, ids, cache, step, turn)])
+    return states as tf.Tensor2D
   })
+}
+
+/** The ops of `decodeStep` on `ids [B]` (`indexBits`), with what the cache said of the step and the `rotations` at its positions. */
+function readTokens(
+  { config, weights }: Decoder,
+  ids: tf.Tensor,
+  cache: KeyValueCache,
+  step: StepPositions,
+  turn: tf.Tensor,
+): tf.Tensor {
+  const B = ids.shape[0]!
+  const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
+  // One sequence has no axis of its own: taking its heads apart then needs no copy.
+  const lead = B === 1 ? [] : [B]
+  const rows = asIndices(step.rows)
+  let x: tf.Tensor = take(weights.embedding, asIndices(ids))
+  for (let layer = 0; layer < config.numHiddenLayers; layer++) {
+    const own = weights.layers[layer]!
+    x = tf.tidy(() => {
+      const normed = rmsNorm(x, own.inputNorm, rmsNormEps)
+      const heads = linear(normed, own.queryKeyValue, own.queryKeyValueBias, [...lead, H + 2 * K, D])
+      const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [B * K, D]))
+      let [queriesAndKeys, values] = splitInTwo(heads, lead.length, H + K, K)
+      if (own.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, own.queryKeyNorm, rmsNormEps)
+      const [queries, keys] = splitInTwo(batchMatMul(queriesAndKeys, turn), lead.length, H, K)
+      cache.append(layer, rows, byGroup(keys), byGroup(values))
+      const attended = reshape(cache.attend(layer, queries, step), [B, H * D])
+      return gatedMlp(config, own, add(x, linear(attended, own.products?.output ?? own.output, own.outputBias)))
+    })
+  }
+  return rmsNorm(x, weights.finalNorm, rmsNormEps)
 }
 
 /** Untempered logits of states `[rows, hidden]`: `[rows, vocabulary]`. The caller owns the result. */

@@ -1,5 +1,5 @@
 import { pacer } from '../engine/cooperate'
-import { indexTensor, reshape, take } from '../engine/ops'
+import { concat, indexTensor, reshape, take } from '../engine/ops'
 import { Scope } from '../engine/scope'
 import { tf } from '../engine/tensorflow'
 import { type RandomStream, randomStream } from '../random/randomStream'
@@ -230,7 +230,7 @@ async function writeBatch(
         const unsorted = [...going, ...places]
         const order = [...unsorted.keys()].sort((a, b) => unsorted[a]! - unsorted[b]!)
         const before = last
-        last = scope.keep(tf.tidy(() => take(tf.concat([before, beside], 0), indexTensor(order)) as tf.Tensor2D))
+        last = scope.keep(tf.tidy(() => take(concat([before, beside], 0), indexTensor(order)) as tf.Tensor2D))
         scope.release(before, beside)
         going = order.map((k) => unsorted[k]!)
       }

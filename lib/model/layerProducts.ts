@@ -1,5 +1,5 @@
 import { toBfloat16 } from '../engine/bfloat16'
-import { slice } from '../engine/ops'
+import { concat, slice } from '../engine/ops'
 import { isBfloat16, tf } from '../engine/tensorflow'
 import type { LayerProducts, NarrowMatrix } from './linear'
 import type { DecoderWeights, LayerWeights } from './weights'
@@ -10,7 +10,7 @@ export const NARROW_MATRICES = ['output', 'gate', 'up', 'down'] as const
 /** Matrices of a layer in bfloat16; gate and up are views of one tensor. The caller owns them. */
 export function layerProducts(layer: Pick<LayerWeights, (typeof NARROW_MATRICES)[number]>): LayerProducts {
   const kept = (make: () => tf.Tensor) => tf.keep(tf.tidy(make))
-  const gateUp = kept(() => toBfloat16(tf.concat([layer.gate, layer.up], 0)))
+  const gateUp = kept(() => toBfloat16(concat([layer.gate, layer.up], 0)))
   const [rows, columns] = layer.gate.shape as [number, number]
   const narrow = (make: () => tf.Tensor): NarrowMatrix => ({ matrix: kept(make), adapter: null })
   return {

@@ -1,4 +1,4 @@
-import { add, batchMatMul, multiply, reshape, swapHalves } from '../engine/ops'
+import { add, multiply, reshape, swapHalves } from '../engine/ops'
 import { deviceReport, tf } from '../engine/tensorflow'
 import type { ModelConfig } from './config'
 
@@ -49,16 +49,16 @@ export function rotaryTables(config: ModelConfig, positions: ArrayLike<number>):
 }
 
 /**
- * The same for one token of each sequence, at the given positions, as one product: turns `[sequences, heads, headDim]` (`[heads, headDim]` of one
- * sequence). A few ops less than with the tables. Call it within a `tidy`.
+ * The same for one token of each sequence, at the given positions, as one product: `[sequences, heads, headDim]` (`[heads, headDim]` of one
+ * sequence) times these matrices, `[sequences, headDim, headDim]`, or one where all are at the same position. A few ops less than with the
+ * tables. Call it within a `tidy`.
  */
-export function rotations(config: ModelConfig, positions: readonly number[]): (x: tf.Tensor) => tf.Tensor {
+export function rotations(config: ModelConfig, positions: readonly number[]): tf.Tensor {
   const D = config.headDim
   const distinct = new Set(positions).size === 1 ? positions.slice(0, 1) : positions
   const matrices =
     deviceReport().device === 'GPU' ? rotationsOnDevice(config, distinct) : rotationMatrices(config, distinct)
-  const turn = distinct.length === 1 ? reshape(matrices, [D, D]) : matrices
-  return (x) => batchMatMul(x, turn)
+  return distinct.length === 1 ? reshape(matrices, [D, D]) : matrices
 }
 
 /** The same matrices made of rows of cosines and sines: for a GPU, which is handed a headDim-th of the numbers. More ops: slower on a CPU. */

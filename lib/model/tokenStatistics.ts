@@ -1,5 +1,5 @@
 import { pacer } from '../engine/cooperate'
-import { indexTensor, multiply, reshape, slice, sumOver, takeColumns } from '../engine/ops'
+import { concat, indexTensor, multiply, reshape, slice, sumOver, takeColumns } from '../engine/ops'
 import { execute, tf } from '../engine/tensorflow'
 import { type Decoder, logits } from './decoder'
 import { type ForwardSizes, forwardSizes } from './forwardSizes'
@@ -51,7 +51,7 @@ export async function tokenStatistics(
         const negative = sumOver(multiply(execute('Exp', [logProbabilities]), logProbabilities), 1)
         const ofChosen = takeColumns(logProbabilities, chosen)
         // Read together: a GPU stands still each time.
-        return tf.concat([negative, reshape(ofChosen, [rows])], 0).dataSync()
+        return concat([negative, reshape(ofChosen, [rows])], 0).dataSync()
       })
       for (let i = 0; i < rows; i++) {
         entropy[done + i] = -read[i]!

@@ -49,6 +49,33 @@ export function weightTensors(weights: DecoderWeights): tf.Tensor[] {
   return [...new Set([weights.embedding, ...layers, weights.finalNorm, weights.head])]
 }
 
+/**
+ * Every tensor that the layers of a decoder compute with, `products` and adapters included, and their shapes in a line that
+ * tells decoders apart whose tensors are not the same.
+ */
+export function computingTensors(weights: DecoderWeights): { tensors: tf.Tensor[]; shapes: string } {
+  const tensors: tf.Tensor[] = []
+  let shapes = ''
+  const add = (name: string, tensor: tf.Tensor) => {
+    tensors.push(tensor)
+    shapes += `${name} ${tensor.shape} `
+  }
+  add('embedding', weights.embedding)
+  for (const layer of weights.layers) {
+    for (const [name, tensor] of layerTensors(layer)) add(name, tensor)
+    const { products } = layer
+    if (!products) continue
+    add('gateUp', products.gateUp)
+    for (const name of NARROW_MATRICES) {
+      const { matrix, adapter } = products[name]
+      add(`narrow ${name}`, matrix)
+      if (adapter) for (const [which, tensor] of Object.entries(adapter)) add(which, tensor)
+    }
+  }
+  add('finalNorm', weights.finalNorm)
+  return { tensors, shapes }
+}
+
 /** Frees all weights, and what `products` hold. */
 export function disposeWeights(weights: DecoderWeights): void {
   tf.dispose(weightTensors(weights))

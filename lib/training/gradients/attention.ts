@@ -1,5 +1,5 @@
 import { batchProduct, probabilities, product, sumOfRows, tidy, timesComplex } from '../../engine/gradientOps'
-import { add, multiply, reshape, slice, subtract, sumOver, take, transpose } from '../../engine/ops'
+import { add, concat, multiply, reshape, slice, subtract, sumOver, take, transpose } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'
@@ -106,7 +106,7 @@ export function attentionBackward(
       const k = turnedBack(pass, dKeys, pass.turns.keysBack)
       tf.dispose([dQueries, dKeys])
       const [dq, dk] = layer.queryKeyNorm ? headNormsBackward(pass, layer.queryKeyNorm, kept, [q, k], into) : [q, k]
-      return tf.concat(
+      return concat(
         [dq, dk, byToken(pass, dValues)].map((part) => reshape(part, [B * N, -1])),
         1,
       )
@@ -172,8 +172,7 @@ function patternsBackward(
       tf.dispose([dKeys, dValues, dk, dv])
     }
   }
-  const whole = (first: tf.Tensor, rest: tf.Tensor[]) =>
-    reshape(rest.length === 0 ? first : tf.concat([first, ...rest], 1), [K, B, 1, N, D])
+  const whole = (first: tf.Tensor, rest: tf.Tensor[]) => reshape(concat([first, ...rest], 1), [K, B, 1, N, D])
   const { dKeys, dValues } = growing!
   return [joined(pass, dQueries), whole(dKeys, finished.dKeys), whole(dValues, finished.dValues)]
 }
@@ -196,7 +195,7 @@ function headNormsBackward(
       return headNormGradient(x, inverse, weights[i]!, reshape(dy, x.shape))
     }),
   ) as [ReturnType<typeof headNormGradient>, ReturnType<typeof headNormGradient>]
-  const repeated = tf.concat([tf.tile(q.dWeight, [H, 1]), tf.tile(k.dWeight, [K, 1])], 0)
+  const repeated = concat([...Array(H).fill(q.dWeight), ...Array(K).fill(k.dWeight)], 0)
   into.add(weight, take(reshape(repeated, [H + K, D]), interleaving.headInverse, 1))
   return [q.dx, k.dx]
 }
@@ -248,7 +247,7 @@ function keysOf({ B, N }: AttentionPass, x: tf.Tensor, { start, rows }: Block): 
 function joined({ config, B }: AttentionPass, parts: tf.Tensor[]): tf.Tensor {
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
   const whole = parts.map((part) => reshape(part, [K, B, H / K, -1, D]))
-  return whole.length === 1 ? whole[0]! : tf.concat(whole, 3)
+  return concat(whole, 3)
 }
 
 /** `[B, N, heads, width]` as `[K, B, heads / K, N, width]`. */

@@ -1,6 +1,6 @@
 import { bfloat16Product, toBfloat16 } from '../../engine/bfloat16'
 import { crossEntropy, product, sumByRow, tidy } from '../../engine/gradientOps'
-import { add, indexTensor, multiply, scalar, sumOver, take } from '../../engine/ops'
+import { add, concat, indexTensor, multiply, scalar, sumOver, take } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
 import { execute, tf } from '../../engine/tensorflow'
 import type { Decoder } from '../../model/decoder'
@@ -129,7 +129,7 @@ export async function headBackward(
       await options.pause()
     }
     return tidy(() => {
-      const dNormed = parts.length === 1 ? parts[0]! : tf.concat(parts, 0)
+      const dNormed = concat(parts, 0)
       const { inverse } = norm(kept.states, finalNorm, decoder.config.rmsNormEps)
       const { dx, dWeight } = normGradient(kept.states, inverse, finalNorm, dNormed)
       into.add(finalNorm, dWeight)
@@ -160,8 +160,7 @@ export async function headBackward(
 }
 
 /** The numbers of some vectors, one after the other. */
-const numbersOf = (parts: tf.Tensor[]): Float32Array =>
-  tidy(() => (parts.length === 1 ? parts[0]! : tf.concat(parts, 0)).dataSync() as Float32Array)
+const numbersOf = (parts: tf.Tensor[]): Float32Array => tidy(() => concat(parts, 0).dataSync() as Float32Array)
 
 /** What the head multiplies, `[to - from, hidden]`: normed states over the temperature. */
 function headInputs(decoder: Decoder, states: tf.Tensor, from: number, to: number, temperature: number): tf.Tensor {

@@ -1,6 +1,6 @@
 import { inFloat32 } from '../../engine/bfloat16'
 import { product, tidy } from '../../engine/gradientOps'
-import { multiply, scalar, slice, take } from '../../engine/ops'
+import { concat, multiply, pad, scalar, slice, take } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LoraAdapters } from '../../model/loraAdapters'
 import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
@@ -33,16 +33,19 @@ export class LoraGradients implements GradientStore {
     const [dA, dB] = tidy(() => {
       const [dy, x] = [inFloat32(dOutput), inFloat32(input)]
       // Matrices that are stacked in one weight: their A stacked, their B side by side, each on the rows of its matrix.
-      const a = own.length === 1 ? own[0]!.a : tf.concat(own.map((adapter) => adapter.a))
+      const a = concat(
+        own.map((adapter) => adapter.a),
+        0,
+      )
       const wide = own.map(({ b, firstRow, rows }) =>
         rows === outputs
           ? b
-          : tf.pad(b, [
+          : pad(b, [
               [firstRow, outputs - firstRow - rows],
               [0, 0],
             ]),
       )
-      const stacked = wide.length === 1 ? wide[0]! : tf.concat(wide, 1)
+      const stacked = concat(wide, 1)
       const b = interleaving ? take(stacked, interleaving.order) : stacked
       const dB = product(dy, product(x, a, { transposeB: true }), { transposeA: true })
       return [product(product(dy, b), x, { transposeA: true }), interleaving ? take(dB, interleaving.inverse) : dB]

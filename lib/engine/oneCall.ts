@@ -1,0 +1,200 @@
+import {
+  compileFunction,
+  deviceReport,
+  executeAll,
+  type FunctionOp,
+  makesFunctions,
+  nativeIds,
+  nativeType,
+  type OpAttribute,
+  removeFunction,
+  type Tensor,
+  text,
+  tf,
+  watchOps,
+} from './tensorflow'
+
+// An op costs TensorFlow's eager execution 3 to 36 µs beside its work, and keeps every intermediate result until JavaScript lets it go. A
+// function of TensorFlow, a graph of ops, costs that once: its ops follow each other without JavaScript, and write where they may over what they read.
+
+/** A function that TensorFlow has, and which of the inputs it takes. */
+interface Compiled {
+  name: string
+  taken: readonly number[]
+  outputs: number
+}
+
+/** Least recently used first; null for what TensorFlow refused. */
+const functions = new Map<string, Compiled | null>()
+/** Each holds a megabyte or two. */
+const MOST_FUNCTIONS = 64
+let made = 0
+
+/** Ops that change what their first input holds. */
+const EFFECTS = new Set(['InplaceUpdate', 'InplaceAdd'])
+
+let enabled = true
+
+/** Runs `compute` with every op by itself, where `inOneCall` would make functions: to compare the two. */
+export function opByOp<T>(compute: () => T): T {
+  const before = enabled
+  enabled = false
+  try {
+    return compute()
+  } finally {
+    enabled = before
+  }
+}
+
+/**
+ * What `compute` returns, by one call of TensorFlow instead of one for each of its ops. At the first time `compute` runs, its ops are recorded,
+ * and TensorFlow makes a function of them, which gives the results from then on, the first ones included: `compute` is called no more. So
+ * - `inputs` has every tensor that it reads and did not make (constants of `ops.ts` aside), in the same order each time;
+ * - `key` says all that decides which ops it runs, with which axes and shapes, beside the types of `inputs`;
+ * - what it changes in place may be changed so twice.
+ * Its rounding may differ from that of the ops by themselves. Where TensorFlow takes no functions, or not this one (one line on stderr
+ * says why), `compute` runs each time. The caller's `tidy` owns the results. Throws what `compute` throws, and if it reads a tensor that is not in `inputs`.
+ */
+export function inOneCall(key: string, inputs: readonly Tensor[], compute: () => Tensor[]): Tensor[] {
+  if (!enabled || !makesFunctions) return compute()
+  const ids = nativeIds(inputs)
+  const whole = `${key} ${inputs.map(nativeType)} ${repeated(ids)}`
+  const known = functions.get(whole)
+  if (known === null) return compute()
+  if (known) {
+    functions.delete(whole)
+    functions.set(whole, known)
+    return run(known, inputs)
+  }
+  const { ops, outputs } = record(ids, compute)
+  try {
+    const compiled = compile(inputs, ops, outputs)
+    const results = run(compiled, inputs)
+    functions.set(whole, compiled)
+    evict()
+    return results
+  } catch (error) {
+    functions.set(whole, null)
+    process.stderr.write(
+      `TensorFlow makes no function of ${ops.length} ops, which now run one by one, slower: ${error instanceof Error ? error.message : error}\n`,
+    )
+    return compute()
+  }
+}
+
+/** Frees all functions; those still needed are made anew. */
+export function forgetFunctions(): void {
+  for (const compiled of functions.values()) if (compiled) removeFunction(compiled.name)
+  functions.clear()
+}
+
+interface RecordedOp {
+  name: string
+  attributes: readonly OpAttribute[]
+  inputs: number[]
+  outputs: number[]
+}
+
+/** The ops that `compute` runs, with TensorFlow's handles of what they read and made, and those of what it returns. */
+function record(inputs: readonly number[], compute: () => Tensor[]): { ops: RecordedOp[]; outputs: number[] } {
+  const ops: RecordedOp[] = []
+  const known = new Set(inputs)
+  let missing = ''
+  const see = (name: string, attributes: OpAttribute[], read: number[], outputs: number[]) => {
+    const unknown = read.findIndex((id) => !known.has(id) && !constants.has(id))
+    if (unknown >= 0) missing ||= `${name} reads a tensor (its input ${unknown})`
+    for (const id of outputs) known.add(id)
+    ops.push({ name, attributes, inputs: [...read], outputs })
+  }
+  const outputs: number[] = []
+  tf.tidy(() => {
+    outputs.push(...nativeIds(watchOps(see, compute)))
+  })
+  if (missing)
+    throw new Error(
+      `inOneCall: ${missing} that is neither among the inputs nor a constant; name it as an input, or its numbers would stay those of the first call`,
+    )
+  return { ops, outputs }
+}
+
+function compile(inputs: readonly Tensor[], recorded: readonly RecordedOp[], outputs: readonly number[]): Compiled {
+  const read = new Set([...recorded.flatMap((op) => op.inputs), ...outputs])
+  const ids = nativeIds(inputs)
+  const taken = ids.flatMap((id, i) => (read.has(id) && ids.indexOf(id) === i ? [i] : []))
+  /** Numbers of the function's values. */
+  const numbers = new Map(taken.map((i, number) => [ids[i]!, number]))
+  const ops: FunctionOp[] = []
+  const add = (op: FunctionOp, made: readonly number[]) => {
+    ops.push(op)
+    for (const id of made) numbers.set(id, numbers.size)
+  }
+  for (const id of read) {
+    const constant = constants.get(id)
+    if (constant && !numbers.has(id))
+      add({ name: 'Const', attributes: [], inputs: [], listed: 0, outputs: 1, effect: false, constant }, [id])
+  }
+  for (const { name, attributes, inputs: from, outputs: made } of recorded) {
+    add(
+      {
+        name,
+        attributes,
+        inputs: from.map((id) => numbers.get(id)!),
+        listed: Number(attributes.find((attribute) => attribute.name === 'N')?.value ?? 0),
+        outputs: made.length,
+        effect: EFFECTS.has(name),
+      },
+      made,
+    )
+  }
+  const name = `reasoning_rhythm_${made++}`
+  const types = taken.map((i) => nativeType(inputs[i]!))
+  compileFunction(
+    name,
+    types,
+    ops,
+    outputs.map((id) => numbers.get(id)!),
+  )
+  return { name, taken, outputs: outputs.length }
+}
+
+// A CPU's ops follow each other in one thread, each with its own; a GPU's are handed to it from several.
+const EXECUTOR = deviceReport().device === 'CPU' ? [text('executor_type', 'SINGLE_THREADED_EXECUTOR')] : []
+
+const run = ({ name, taken, outputs }: Compiled, inputs: readonly Tensor[]): Tensor[] =>
+  executeAll(
+    name,
+    taken.map((i) => inputs[i]!),
+    outputs,
+    ...EXECUTOR,
+  )
+
+function evict(): void {
+  if (functions.size <= MOST_FUNCTIONS) return
+  const [oldest, compiled] = functions.entries().next().value as [string, Compiled | null]
+  functions.delete(oldest)
+  if (compiled) removeFunction(compiled.name)
+}
+
+/** Which of the handles are the same: two tensors that were one when the ops were recorded may be two later. */
+function repeated(ids: readonly number[]): string {
+  const first = new Map<number, number>()
+  let found = ''
+  for (const [i, id] of ids.entries()) {
+    const before = first.get(id)
+    if (before === undefined) first.set(id, i)
+    else found += `${i}=${before} `
+  }
+  return found
+}
+
+/** Tensors of `ops.ts` that hold the same numbers as long as they live, by TensorFlow's handle. */
+const constants = new Map<number, NonNullable<FunctionOp['constant']>>()
+
+/** Lets recorded ops read a tensor whose numbers never change. */
+export function declareConstant(tensor: Tensor, values: readonly number[], kind: 'int32' | 'float32'): void {
+  const numbers = kind === 'int32' ? Int32Array.from(values) : Float32Array.from(values)
+  constants.set(nativeIds([tensor])[0]!, { type: nativeType(tensor), shape: tensor.shape, values: numbers })
+}
+
+/** Before a constant is disposed. */
+export const forgetConstant = (tensor: Tensor): void => void constants.delete(nativeIds([tensor])[0]!)
