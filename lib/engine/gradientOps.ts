@@ -1,4 +1,4 @@
-import { reshape } from './ops'
+import { ones, reshape } from './ops'
 import { execute, executeFast, flag, hasOneDnn, type Tensor, tf, type } from './tensorflow'
 
 interface Attribute {
@@ -53,7 +53,7 @@ export const sum = (...parts: Tensor[]): Tensor =>
   execute('AddN', parts, type('T', 'float32'), { name: 'N', type: binding.TF_ATTR_INT, value: parts.length })
 
 /** Sums of the columns of `x [rows, width]`: `[width]`. */
-export const sumOfRows = (x: Tensor): Tensor => reshape(product(tf.ones([1, x.shape[0]!]), x), [x.shape[1]!])
+export const sumOfRows = (x: Tensor): Tensor => reshape(product(ones([1, x.shape[0]!]), x), [x.shape[1]!])
 
 /** Half the sum of squares, a scalar. */
 export const halfSquares = (x: Tensor): Tensor => execute('L2Loss', [x])

@@ -22,6 +22,8 @@ interface Compiled {
   name: string
   taken: readonly number[]
   outputs: number
+  /** What `compute` said when it was recorded. */
+  said: unknown
 }
 
 /** Least recently used first; null for what TensorFlow refused. */
@@ -56,6 +58,14 @@ export function opByOp<T>(compute: () => T): T {
  * says why), `compute` runs each time. The caller's `tidy` owns the results. Throws what `compute` throws, and if it reads a tensor that is not in `inputs`.
  */
 export function inOneCall(key: string, inputs: readonly Tensor[], compute: () => Tensor[]): Tensor[] {
+  return inOneCallWith(key, inputs, () => [compute(), null])[0]
+}
+
+/**
+ * The same for a `compute` that says more than numbers, of its results' layout for instance: what it says at the first time holds for all
+ * calls with the same key. Results that it has kept from its `tidy` are the caller's to dispose each time.
+ */
+export function inOneCallWith<T>(key: string, inputs: readonly Tensor[], compute: () => [Tensor[], T]): [Tensor[], T] {
   if (!enabled || !makesFunctions) return compute()
   const ids = nativeIds(inputs)
   const whole = `${key} ${inputs.map(nativeType)} ${repeated(ids)}`
@@ -64,15 +74,15 @@ export function inOneCall(key: string, inputs: readonly Tensor[], compute: () =>
   if (known) {
     functions.delete(whole)
     functions.set(whole, known)
-    return run(known, inputs)
+    return [run(known, inputs), known.said as T]
   }
-  const { ops, outputs } = record(ids, compute)
+  const { ops, outputs, said } = record(ids, compute)
   try {
-    const compiled = compile(inputs, ops, outputs)
+    const compiled = { ...compile(inputs, ops, outputs), said }
     const results = run(compiled, inputs)
     functions.set(whole, compiled)
     evict()
-    return results
+    return [results, said]
   } catch (error) {
     functions.set(whole, null)
     process.stderr.write(
@@ -96,7 +106,10 @@ interface RecordedOp {
 }
 
 /** The ops that `compute` runs, with TensorFlow's handles of what they read and made, and those of what it returns. */
-function record(inputs: readonly number[], compute: () => Tensor[]): { ops: RecordedOp[]; outputs: number[] } {
+function record<T>(
+  inputs: readonly number[],
+  compute: () => [Tensor[], T],
+): { ops: RecordedOp[]; outputs: number[]; said: T } {
   const ops: RecordedOp[] = []
   const known = new Set(inputs)
   let missing = ''
@@ -106,18 +119,26 @@ function record(inputs: readonly number[], compute: () => Tensor[]): { ops: Reco
     for (const id of outputs) known.add(id)
     ops.push({ name, attributes, inputs: [...read], outputs })
   }
-  const outputs: number[] = []
+  let outputs: number[] = []
+  let said: T | undefined
   tf.tidy(() => {
-    outputs.push(...nativeIds(watchOps(see, compute)))
+    const [results, more] = watchOps(see, compute)
+    outputs = nativeIds(results)
+    said = more
+    tf.dispose(results)
   })
   if (missing)
     throw new Error(
       `inOneCall: ${missing} that is neither among the inputs nor a constant; name it as an input, or its numbers would stay those of the first call`,
     )
-  return { ops, outputs }
+  return { ops, outputs, said: said as T }
 }
 
-function compile(inputs: readonly Tensor[], recorded: readonly RecordedOp[], outputs: readonly number[]): Compiled {
+function compile(
+  inputs: readonly Tensor[],
+  recorded: readonly RecordedOp[],
+  outputs: readonly number[],
+): Omit<Compiled, 'said'> {
   const read = new Set([...recorded.flatMap((op) => op.inputs), ...outputs])
   const ids = nativeIds(inputs)
   const taken = ids.flatMap((id, i) => (read.has(id) && ids.indexOf(id) === i ? [i] : []))

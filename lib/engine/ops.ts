@@ -141,6 +141,9 @@ export const concat = (parts: readonly Tensor[], axis: number): Tensor => {
   return execute('ConcatV2', [...parts, constant([axis], 'int32', [])], ...attributes)
 }
 
+/** A tensor of ones. */
+export const ones = (shape: readonly number[]): Tensor => execute('Fill', [constant(shape, 'int32'), scalar(1)])
+
 /** Zeros around `a`: so many before and after the numbers of each axis. */
 export const pad = (a: Tensor, around: readonly (readonly [before: number, after: number])[]): Tensor =>
   execute('PadV2', [a, constant(around.flat(), 'int32', [around.length, 2]), scalar(0)])

@@ -1,3 +1,4 @@
+import { inFloat32 } from '../engine/bfloat16'
 import { pacer } from '../engine/cooperate'
 import { inOneCall } from '../engine/oneCall'
 import {
@@ -24,7 +25,7 @@ import { tf } from '../engine/tensorflow'
 import type { KeyValueCache, StepPositions } from './cache'
 import type { ModelConfig } from './config'
 import { type ForwardSizes, forwardSizes, queryRows } from './forwardSizes'
-import { columnsToRows, linear } from './linear'
+import { columnsToRows, type LayerProducts, linear, withAdapter } from './linear'
 import type { AttentionObserver } from './observer'
 import { type RotaryTables, rotaryTables, rotations } from './rotary'
 import { computingTensors, type DecoderWeights, type LayerWeights } from './weights'
@@ -44,6 +45,8 @@ export interface ForwardOptions {
   cache?: KeyValueCache
   /** How much is computed at a time. Changes speed and memory, not results. Default: what suits the device. */
   sizes?: Partial<ForwardSizes>
+  /** Makes the products of MLPs in float32, where weights are bfloat16: WAAD and FAI of late layers lose half of their error, and the pass its speed. */
+  exactMlp?: boolean
   /** Leaves out the layers above this one (the returned states are then this layer's). */
   lastLayer?: number
   signal?: AbortSignal
@@ -132,7 +135,9 @@ export async function forward(
           scope.keep(
             tf.tidy(() => {
               const part = rows === B * N ? afterAttention : slice(afterAttention, [start, 0], [rows, hiddenSize])
-              return gatedMlp(config, layerWeights, part)
+              return options.exactMlp && layerWeights.products
+                ? exactMlp(config, layerWeights, layerWeights.products, part)
+                : gatedMlp(config, layerWeights, part)
             }),
           ),
         )
@@ -171,11 +176,12 @@ export function decodeStep(
     const step = cache.advance(going)
     const ids = indexBits(tokens)
     const turn = rotations(config, step.positions)
-    const computing = computingTensors(weights)
-    const inputs = [ids, step.rows, step.mask, turn, ...cache.tensors(), ...computing.tensors]
+    const { tensors, shapes } = computingTensors(weights.layers)
+    const { embedding, finalNorm } = weights
+    const inputs = [ids, step.rows, step.mask, turn, embedding, finalNorm, ...cache.tensors(), ...tensors]
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, numHiddenLayers, rmsNormEps } = config
     const sizes = [tokens.length, step.together, turn.rank, H, K, D, numHiddenLayers, rmsNormEps]
-    const key = `decodeStep ${sizes} ${computing.shapes}`
+    const key = `decodeStep ${sizes} ${shapes}`
     const [states] = inOneCall(key, inputs, () => [readTokens(decoder, ids, cache, step, turn)])
     return states as tf.Tensor2D
   })
@@ -283,6 +289,15 @@ function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Te
       ? gateAndUp(normed, products.gateUp)
       : [linear(normed, products.gate), linear(normed, products.up)]
   return add(x, linear(timesSigmoid(multiply(gate, up), gate), products.down))
+}
+
+/** `gatedMlp` with the numbers of bfloat16 matrices, or the float32 ones beside them, in float32 products. */
+function exactMlp(config: ModelConfig, layer: LayerWeights, products: LayerProducts, x: tf.Tensor): tf.Tensor {
+  const normed = rmsNorm(x, layer.postAttentionNorm, config.rmsNormEps)
+  const mapped = (name: 'gate' | 'up' | 'down', input: tf.Tensor) =>
+    withAdapter(linear(input, inFloat32(layer[name])), input, products[name])
+  const gate = mapped('gate', normed)
+  return add(x, mapped('down', timesSigmoid(multiply(gate, mapped('up', normed)), gate)))
 }
 
 /** Gate and up of a few rows, `[rows, intermediate]` each. */

@@ -40,10 +40,12 @@ export function linear(x: tf.Tensor, factor: Factor, bias: tf.Tensor | null = nu
   return shape ? reshape(sum, shape) : sum
 }
 
-function narrow(x: tf.Tensor, { matrix, adapter }: NarrowMatrix): tf.Tensor {
-  const product = bfloat16Product(x, matrix, { transposeB: true })
-  return adapter ? add(product, matMul(matMul(inFloat32(x), adapter.a, true), adapter.b, true)) : product
-}
+const narrow = (x: tf.Tensor, factor: NarrowMatrix): tf.Tensor =>
+  withAdapter(bfloat16Product(x, factor.matrix, { transposeB: true }), x, factor)
+
+/** `product` of `x` with a matrix, and what its adapter adds. */
+export const withAdapter = (product: tf.Tensor, x: tf.Tensor, { adapter }: NarrowMatrix): tf.Tensor =>
+  adapter ? add(product, matMul(matMul(inFloat32(x), adapter.a, true), adapter.b, true)) : product
 
 function exact(x: tf.Tensor, weight: tf.Tensor): tf.Tensor {
   const rows = x.shape[0]!

@@ -50,18 +50,17 @@ export function weightTensors(weights: DecoderWeights): tf.Tensor[] {
 }
 
 /**
- * Every tensor that the layers of a decoder compute with, `products` and adapters included, and their shapes in a line that
- * tells decoders apart whose tensors are not the same.
+ * Every tensor that layers of a decoder compute with, `products` and adapters included, and their shapes in a line that
+ * tells layers apart whose tensors are not the same.
  */
-export function computingTensors(weights: DecoderWeights): { tensors: tf.Tensor[]; shapes: string } {
+export function computingTensors(layers: readonly LayerWeights[]): { tensors: tf.Tensor[]; shapes: string } {
   const tensors: tf.Tensor[] = []
   let shapes = ''
   const add = (name: string, tensor: tf.Tensor) => {
     tensors.push(tensor)
     shapes += `${name} ${tensor.shape} `
   }
-  add('embedding', weights.embedding)
-  for (const layer of weights.layers) {
+  for (const layer of layers) {
     for (const [name, tensor] of layerTensors(layer)) add(name, tensor)
     const { products } = layer
     if (!products) continue
@@ -72,7 +71,6 @@ export function computingTensors(weights: DecoderWeights): { tensors: tf.Tensor[
       if (adapter) for (const [which, tensor] of Object.entries(adapter)) add(which, tensor)
     }
   }
-  add('finalNorm', weights.finalNorm)
   return { tensors, shapes }
 }
 

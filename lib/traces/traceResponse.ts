@@ -71,7 +71,7 @@ export async function traceResponse(
   const statistics = new HeadStatistics({ promptLengths: [promptLength], ...seriesToKeep(chosen, options, tokens) })
   const sinkless = options.withSinkExcluded && !chosen.excludeSink ? withoutSinkStatistics(chosen, promptLength) : null
   const observers = sinkless ? [statistics, sinkless] : [statistics]
-  const states = await forward(model, [ids], { observers, signal, onProgress })
+  const states = await forward(model, [ids], { observers, exactMlp: true, signal, onProgress })
   try {
     const [{ entropy, logprob }] = (await tokenStatistics(model, states, [ids], [promptLength], { signal })) as [
       { entropy: Float32Array; logprob: Float32Array },
@@ -116,7 +116,12 @@ async function groupMaps(
     groups: { local: rhythm.analysis.localHeads, global: rhythm.analysis.globalHeads },
     cells,
   })
-  const states = await forward(model, [ids], { observers: [observer], lastLayer: Math.max(...observer.layers), signal })
+  const states = await forward(model, [ids], {
+    observers: [observer],
+    exactMlp: true,
+    lastLayer: Math.max(...observer.layers),
+    signal,
+  })
   states.dispose()
   const { local, global } = observer.results()
   return { local: local!, global: global! }

@@ -1,4 +1,5 @@
 import { pacer } from '../../engine/cooperate'
+import { tidy } from '../../engine/gradientOps'
 import { indexTensor, take } from '../../engine/ops'
 import { Scope } from '../../engine/scope'
 import { tf } from '../../engine/tensorflow'
@@ -93,7 +94,7 @@ async function groupForward(
   let x = scope.keep(tf.tidy(() => take(weights.embedding, indexTensor(group.ids))))
   for (const layer of weights.layers) {
     inputs.push(x)
-    const [output, kept] = layerForward(pass, layer, x)
+    const [output, kept] = tidy(() => layerForward(pass, layer, x))
     x = scope.keep(output)
     for (const tensor of keptTensors(kept)) scope.keep(tensor)
     if (recompute) scope.release(...keptTensors(kept))

@@ -1,9 +1,9 @@
 import { batchProduct, probabilities, product, sumOfRows, tidy, timesComplex } from '../../engine/gradientOps'
-import { add, concat, multiply, reshape, slice, subtract, sumOver, take, transpose } from '../../engine/ops'
+import { add, asIndices, concat, multiply, reshape, slice, subtract, sumOver, take, transpose } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import type { LayerWeights } from '../../model/weights'
-import type { GradientStore } from './gradientStore'
+import type { GradientSink } from './gradientStore'
 import { mapped, mappedBack, operand } from './layerProduct'
 import { headNormGradient, norm, normGradient } from './normGradient'
 import type { Interleaving, RotaryTurns } from './rotaryTurns'
@@ -52,8 +52,8 @@ export function attentionForward(
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
   const [queries, keys, values, unnormed] = tidy(() => {
     const { normed } = norm(input, layer.inputNorm, config.rmsNormEps)
-    const weight = take(layer.queryKeyValue, pass.interleaving.order)
-    const bias = layer.queryKeyValueBias && take(layer.queryKeyValueBias, pass.interleaving.order)
+    const weight = take(layer.queryKeyValue, asIndices(pass.interleaving.order))
+    const bias = layer.queryKeyValueBias && take(layer.queryKeyValueBias, asIndices(pass.interleaving.order))
     const heads = (first: number, count: number) => {
       const part = product(normed, slice(weight, [first * D, 0], [count * D, config.hiddenSize]), { transposeB: true })
       return reshape(bias ? add(part, slice(bias, [first * D], [count * D])) : part, [B * N, count, D])
@@ -92,7 +92,7 @@ export function attentionBackward(
   layer: LayerWeights,
   kept: KeptAttention,
   dOutput: tf.Tensor,
-  into: GradientStore,
+  into: GradientSink,
 ): tf.Tensor {
   const { config, B, N, interleaving } = pass
   const { headDim: D } = config
@@ -113,8 +113,9 @@ export function attentionBackward(
     })
     const { normed, inverse } = norm(kept.input, layer.inputNorm, config.rmsNormEps)
     into.addLinear(layer.queryKeyValue, dHeads, normed, interleaving)
-    if (layer.queryKeyValueBias) into.add(layer.queryKeyValueBias, take(sumOfRows(dHeads), interleaving.inverse))
-    const dNormed = product(dHeads, take(layer.queryKeyValue, interleaving.order))
+    if (layer.queryKeyValueBias)
+      into.add(layer.queryKeyValueBias, take(sumOfRows(dHeads), asIndices(interleaving.inverse)))
+    const dNormed = product(dHeads, take(layer.queryKeyValue, asIndices(interleaving.order)))
     const { dx, dWeight } = normGradient(kept.input, inverse, layer.inputNorm, dNormed, dOutput)
     into.add(layer.inputNorm, dWeight)
     return dx
@@ -183,7 +184,7 @@ function headNormsBackward(
   weight: tf.Tensor,
   kept: KeptAttention,
   [dq, dk]: [tf.Tensor, tf.Tensor],
-  into: GradientStore,
+  into: GradientSink,
 ): [tf.Tensor, tf.Tensor] {
   const { config, interleaving } = pass
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
@@ -196,14 +197,14 @@ function headNormsBackward(
     }),
   ) as [ReturnType<typeof headNormGradient>, ReturnType<typeof headNormGradient>]
   const repeated = concat([...Array(H).fill(q.dWeight), ...Array(K).fill(k.dWeight)], 0)
-  into.add(weight, take(reshape(repeated, [H + K, D]), interleaving.headInverse, 1))
+  into.add(weight, take(reshape(repeated, [H + K, D]), asIndices(interleaving.headInverse), 1))
   return [q.dx, k.dx]
 }
 
 /** Weights of the norms of query heads, `[H, D]`, and key heads, `[K, D]`, in the order of interleaved heads. */
 function headNorms({ config, interleaving }: AttentionPass, weight: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config
-  const ordered = take(weight, interleaving.headOrder, 1)
+  const ordered = take(weight, asIndices(interleaving.headOrder), 1)
   return [slice(ordered, [0, 0], [H, D]), slice(ordered, [H, 0], [K, D])]
 }
 

@@ -3,7 +3,7 @@ import { sum } from '../../engine/gradientOps'
 import { add, multiply, silu as siluOf, subtract, timesSigmoid } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LayerWeights } from '../../model/weights'
-import type { GradientStore } from './gradientStore'
+import type { GradientSink } from './gradientStore'
 import { mapped, mappedBack, mappedToKeep, operand } from './layerProduct'
 import { norm, normGradient } from './normGradient'
 
@@ -35,7 +35,7 @@ export function mlpBackward(
   epsilon: number,
   kept: KeptMlp,
   dOutput: tf.Tensor,
-  into: GradientStore,
+  into: GradientSink,
 ): tf.Tensor {
   const { input } = kept
   return tf.tidy(() => {

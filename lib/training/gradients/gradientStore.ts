@@ -10,11 +10,14 @@ export interface GradientEntry {
   gradient: tf.Tensor
 }
 
-/**
- * Where the backward pass leaves gradients of the decoder's weights, and the update finds those of what is trained: the weights
- * themselves (`Gradients`) or their adapters (`LoraGradients`). What is frozen is given all the same and dropped.
- */
-export interface GradientStore {
+/** A part of the gradient of something that is trained. */
+export interface GradientPart {
+  trained: tf.Tensor
+  part: tf.Tensor
+}
+
+/** Where the backward pass leaves gradients of the decoder's weights. What is frozen is given all the same and dropped. */
+export interface GradientSink {
   /** Adds a part of the gradient of one weight. It may become the gradient itself: give a tensor of the current `tidy` that nothing else uses. */
   add(weight: tf.Tensor, part: tf.Tensor): void
   /**
@@ -22,6 +25,18 @@ export interface GradientStore {
    * float32, or both bfloat16: then the product is made in bfloat16 too. With `interleaving`, the columns of `dy` are in its order and those of `y` are not.
    */
   addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void
+}
+
+/** The same, where the update finds those of what is trained: the weights themselves (`Gradients`) or their adapters (`LoraGradients`). */
+export interface GradientStore extends GradientSink {
+  /** What `add` would add, by tensor that is trained. */
+  parts(weight: tf.Tensor, part: tf.Tensor): GradientPart[]
+  /** What `addLinear` would add. The tensors are the current `tidy`'s. */
+  linearParts(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): GradientPart[]
+  /** Takes what these returned. */
+  accept(part: GradientPart): void
+  /** What `linearParts` reads and trains beside the given weights, and a line that says how they belong together. */
+  beside(weights: readonly tf.Tensor[]): { tensors: tf.Tensor[]; layout: string }
   /** Adds `values [n, width]` to the rows `rows` of one weight's gradient; rows may repeat. */
   addRows(weight: tf.Tensor, rows: Int32Array, values: tf.Tensor): void
   /** Everything that is trained with its gradient. The tensors stay this object's and are valid until the next `zero`. */

@@ -1,9 +1,9 @@
 import { bfloat16Product } from '../../engine/bfloat16'
 import { addToRows, product, sumByRow, tidy } from '../../engine/gradientOps'
-import { indexTensor, take } from '../../engine/ops'
+import { asIndices, indexTensor, take } from '../../engine/ops'
 import { isBfloat16, tf } from '../../engine/tensorflow'
 import { type DecoderWeights, type LayerWeights, layerTensors, weightTensors } from '../../model/weights'
-import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
+import { type GradientEntry, type GradientPart, GradientSlots, type GradientStore } from './gradientStore'
 import type { Interleaving } from './rotaryTurns'
 
 /**
@@ -56,12 +56,28 @@ export class Gradients implements GradientStore {
   }
 
   addLinear(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): void {
+    for (const part of this.linearParts(weight, dy, x, interleaving)) this.accept(part)
+  }
+
+  parts(weight: tf.Tensor, part: tf.Tensor): GradientPart[] {
+    return [{ trained: weight, part }]
+  }
+
+  linearParts(weight: tf.Tensor, dy: tf.Tensor, x: tf.Tensor, interleaving?: Interleaving): GradientPart[] {
     const part = tidy(() => {
       const multiply = isBfloat16(dy) ? bfloat16Product : product
       const whole = multiply(dy, x, { transposeA: true })
-      return interleaving ? take(whole, interleaving.inverse) : whole
+      return interleaving ? take(whole, asIndices(interleaving.inverse)) : whole
     })
-    this.slots.add(weight, part)
+    return [{ trained: weight, part }]
+  }
+
+  accept({ trained, part }: GradientPart): void {
+    this.slots.add(trained, part)
+  }
+
+  beside(): { tensors: tf.Tensor[]; layout: string } {
+    return { tensors: [], layout: 'weights' }
   }
 
   addRows(weight: tf.Tensor, rows: Int32Array, values: tf.Tensor): void {

@@ -1,9 +1,9 @@
 import { inFloat32 } from '../../engine/bfloat16'
 import { product, tidy } from '../../engine/gradientOps'
-import { concat, multiply, pad, scalar, slice, take } from '../../engine/ops'
+import { asIndices, concat, multiply, pad, scalar, slice, take } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { LoraAdapters } from '../../model/loraAdapters'
-import { type GradientEntry, GradientSlots, type GradientStore } from './gradientStore'
+import { type GradientEntry, type GradientPart, GradientSlots, type GradientStore } from './gradientStore'
 import type { Interleaving } from './rotaryTurns'
 
 /**
@@ -25,8 +25,16 @@ export class LoraGradients implements GradientStore {
   add(): void {}
 
   addLinear(weight: tf.Tensor, dOutput: tf.Tensor, input: tf.Tensor, interleaving?: Interleaving): void {
+    for (const part of this.linearParts(weight, dOutput, input, interleaving)) this.accept(part)
+  }
+
+  parts(): GradientPart[] {
+    return []
+  }
+
+  linearParts(weight: tf.Tensor, dOutput: tf.Tensor, input: tf.Tensor, interleaving?: Interleaving): GradientPart[] {
     const own = this.adapters.of(weight)
-    if (own.length === 0) return
+    if (own.length === 0) return []
     const { scale } = this.adapters
     const { rank } = this.adapters.options
     const outputs = weight.shape[0]!
@@ -46,17 +54,35 @@ export class LoraGradients implements GradientStore {
             ]),
       )
       const stacked = concat(wide, 1)
-      const b = interleaving ? take(stacked, interleaving.order) : stacked
+      const b = interleaving ? take(stacked, asIndices(interleaving.order)) : stacked
       const dB = product(dy, product(x, a, { transposeB: true }), { transposeA: true })
-      return [product(product(dy, b), x, { transposeA: true }), interleaving ? take(dB, interleaving.inverse) : dB]
+      return [
+        product(product(dy, b), x, { transposeA: true }),
+        interleaving ? take(dB, asIndices(interleaving.inverse)) : dB,
+      ]
     }) as [tf.Tensor, tf.Tensor]
-    for (const [i, adapter] of own.entries()) {
-      const part = (of: tf.Tensor, begin: number[], size: number[]) =>
-        tf.tidy(() => multiply(slice(of, begin, size), scalar(scale)))
-      this.slots.add(adapter.a, part(dA, [i * rank, 0], [rank, adapter.columns]))
-      this.slots.add(adapter.b, part(dB, [adapter.firstRow, i * rank], [adapter.rows, rank]))
-    }
+    const part = (of: tf.Tensor, begin: number[], size: number[]) =>
+      tf.tidy(() => multiply(slice(of, begin, size), scalar(scale)))
+    const parts = own.flatMap(({ a, b, columns, firstRow, rows }, i) => [
+      { trained: a, part: part(dA, [i * rank, 0], [rank, columns]) },
+      { trained: b, part: part(dB, [firstRow, i * rank], [rows, rank]) },
+    ])
     tf.dispose([dA, dB])
+    return parts
+  }
+
+  accept({ trained, part }: GradientPart): void {
+    this.slots.add(trained, part)
+  }
+
+  beside(weights: readonly tf.Tensor[]): { tensors: tf.Tensor[]; layout: string } {
+    const { scale, options } = this.adapters
+    const own = weights.map((weight) => this.adapters.of(weight))
+    const places = own.map((adapters) => adapters.map(({ firstRow, rows, columns }) => [firstRow, rows, columns]))
+    return {
+      tensors: own.flat().flatMap(({ a, b }) => [a, b]),
+      layout: `adapters ${scale} ${options.rank} ${JSON.stringify(places)}`,
+    }
   }
 
   /** Embeddings are frozen. */

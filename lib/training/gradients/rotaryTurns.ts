@@ -1,5 +1,5 @@
 import { asComplex } from '../../engine/gradientOps'
-import { indexTensor } from '../../engine/ops'
+import { indexBits } from '../../engine/ops'
 import { tf } from '../../engine/tensorflow'
 import type { ModelConfig } from '../../model/config'
 import { rotaryFrequencies } from '../../model/rotary'
@@ -44,13 +44,13 @@ export function rotaryTurns(config: ModelConfig, N: number): RotaryTurns {
   }
 }
 
-/** Reorders rows of the stacked query, key and value projection, and back. */
+/** Reorders rows of the stacked query, key and value projection, and back. Each is an `indexBits`. */
 export interface Interleaving {
-  order: tf.Tensor1D
-  inverse: tf.Tensor1D
+  order: tf.Tensor
+  inverse: tf.Tensor
   /** The same for the numbers of one head. */
-  headOrder: tf.Tensor1D
-  headInverse: tf.Tensor1D
+  headOrder: tf.Tensor
+  headInverse: tf.Tensor
 }
 
 /** Puts dimensions `i` and `i + headDim / 2` of each query and key head side by side. The caller owns the tensors. */
@@ -60,10 +60,10 @@ export function interleaving(config: ModelConfig): Interleaving {
   const rotated = (H + K) * D
   const order = Int32Array.from({ length: rotated + K * D }, (_, i) => (i < rotated ? i - (i % D) + head[i % D]! : i))
   return {
-    order: indexTensor(order),
-    inverse: indexTensor(inverted(order)),
-    headOrder: indexTensor(head),
-    headInverse: indexTensor(inverted(head)),
+    order: indexBits(order),
+    inverse: indexBits(inverted(order)),
+    headOrder: indexBits(head),
+    headInverse: indexBits(inverted(head)),
   }
 }
 
