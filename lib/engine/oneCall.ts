@@ -22,20 +22,23 @@ interface Compiled {
   name: string
   taken: readonly number[]
   outputs: number
+  /** How many ops it is. */
+  size: number
   /** What `compute` said when it was recorded. */
   said: unknown
 }
 
 /** Least recently used first; null for what TensorFlow refused. */
 const functions = new Map<string, Compiled | null>()
-/** Each holds a megabyte or two. */
-const MOST_FUNCTIONS = 64
+/** Ops of all functions that are held, some 6 kB each: ten steps of decoding of a model of 30 layers. */
+const MOST_OPS = 12_000
 let made = 0
 
 /** Ops that change what their first input holds. */
 const EFFECTS = new Set(['InplaceUpdate', 'InplaceAdd'])
 
-let enabled = true
+/** Set to 1, every op runs by itself. */
+let enabled = process.env.RHYTHM_OP_BY_OP !== '1'
 
 /** Runs `compute` with every op by itself, where `inOneCall` would make functions: to compare the two. */
 export function opByOp<T>(compute: () => T): T {
@@ -90,12 +93,6 @@ export function inOneCallWith<T>(key: string, inputs: readonly Tensor[], compute
     )
     return compute()
   }
-}
-
-/** Frees all functions; those still needed are made anew. */
-export function forgetFunctions(): void {
-  for (const compiled of functions.values()) if (compiled) removeFunction(compiled.name)
-  functions.clear()
 }
 
 interface RecordedOp {
@@ -175,7 +172,7 @@ function compile(
     ops,
     outputs.map((id) => numbers.get(id)!),
   )
-  return { name, taken, outputs: outputs.length }
+  return { name, taken, outputs: outputs.length, size: ops.length }
 }
 
 // A CPU's ops follow each other in one thread, each with its own; a GPU's are handed to it from several.
@@ -189,11 +186,16 @@ const run = ({ name, taken, outputs }: Compiled, inputs: readonly Tensor[]): Ten
     ...EXECUTOR,
   )
 
+/** Removes those that were not used for longest, but for the newest. */
 function evict(): void {
-  if (functions.size <= MOST_FUNCTIONS) return
-  const [oldest, compiled] = functions.entries().next().value as [string, Compiled | null]
-  functions.delete(oldest)
-  if (compiled) removeFunction(compiled.name)
+  let size = [...functions.values()].reduce((sum, compiled) => sum + (compiled?.size ?? 0), 0)
+  for (const [key, compiled] of [...functions].slice(0, -1)) {
+    if (size <= MOST_OPS) return
+    if (!compiled) continue
+    functions.delete(key)
+    removeFunction(compiled.name)
+    size -= compiled.size
+  }
 }
 
 /** Which of the handles are the same: two tensors that were one when the ops were recorded may be two later. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { toBfloat16, toFloat32 } from '../../lib/engine/bfloat16'
 import { sum } from '../../lib/engine/gradientOps'
-import { forgetFunctions, inOneCall, opByOp } from '../../lib/engine/oneCall'
+import { inOneCall, inOneCallWith, opByOp } from '../../lib/engine/oneCall'
 import {
   add,
   concat,
@@ -91,6 +91,28 @@ test('bfloat16 goes in and comes out; inputs that are not read, or twice the sam
   }
 })
 
+test('what was said of the results when they were recorded holds for later calls; kept ones are free to go', () => {
+  const a = tf.tensor1d([1, 2])
+  const run = () => {
+    const [results, said] = tf.tidy(() => {
+      const [made, layout] = inOneCallWith('said', [a], () => [
+        [tf.keep(add(a, a)), multiply(a, a)],
+        ['sum', 'product'],
+      ])
+      return [made.map((x) => Array.from(x.dataSync())), layout] as never
+    }) as unknown as [number[][], string[]]
+    assert.deepEqual(results, [
+      [2, 4],
+      [1, 4],
+    ])
+    assert.deepEqual(said, ['sum', 'product'])
+  }
+  const held = nativeTensors()
+  for (let i = 0; i < 3; i++) run()
+  assert.ok(nativeTensors() - held <= 1)
+  a.dispose()
+})
+
 test('a tensor that is no input is refused, before its numbers are taken for all time; nothing is left of it', () => {
   const a = tf.tensor1d([1, 2])
   const hidden = tf.tensor1d([3, 4])
@@ -146,30 +168,36 @@ test('what TensorFlow makes no function of runs op by op, and one line says why'
   tf.dispose([image, kernel])
 })
 
-test('more functions than are held: each is right, and the oldest is made anew', () => {
+test('more functions than are held: each is right, the oldest is made anew, and one that is used stays', () => {
   const a = tf.tensor1d([1, 2, 3])
   const calls = new Map<number, number>()
+  // Two hundred ops each, so that some sixty are held.
   const times = (factor: number) =>
     tf.tidy(() => {
       const compute = () => {
         calls.set(factor, (calls.get(factor) ?? 0) + 1)
-        return [multiply(a, scalar(factor))]
+        let sum = multiply(a, scalar(factor))
+        for (let i = 0; i < 100; i++) sum = multiply(add(sum, a), scalar(1))
+        return [sum]
       }
       return Array.from(inOneCall(`times ${factor}`, [a], compute)[0]!.dataSync())
     })
-  for (let round = 0; round < 2; round++)
-    for (let factor = 0; factor < 80; factor++) assert.deepEqual(times(factor), [factor, 2 * factor, 3 * factor])
-  assert.deepEqual(times(79), [79, 158, 237])
-  assert.equal(calls.get(0), 2)
-  assert.equal(calls.get(79), 2)
-  forgetFunctions()
-  assert.deepEqual(times(79), [79, 158, 237])
-  assert.equal(calls.get(79), 3)
+  const expected = (factor: number) => [1, 2, 3].map((x) => x * (factor + 100))
+  for (let round = 0; round < 2; round++) {
+    for (let factor = 0; factor < 100; factor++) {
+      assert.deepEqual(times(factor), expected(factor))
+      assert.deepEqual(times(0), expected(0))
+    }
+  }
+  assert.deepEqual(times(99), expected(99))
+  assert.equal(calls.get(0), 1)
+  assert.equal(calls.get(1), 2)
+  assert.equal(calls.get(99), 2)
   assert.deepEqual(
-    opByOp(() => times(79)),
-    [79, 158, 237],
+    opByOp(() => times(99)),
+    expected(99),
   )
-  assert.equal(calls.get(79), 4)
+  assert.equal(calls.get(99), 3)
   a.dispose()
 })
 

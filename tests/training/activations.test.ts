@@ -112,7 +112,7 @@ test('recomputation takes less of the process’s memory for each token, by what
   const recomputed = await grown(true)
   const whole = await grown(false)
   const text = `${[recomputed, planned(true), whole, planned(false)].map((n) => (n / 1e6).toFixed(0)).join(' ')} MB`
-  assert.ok(whole > 2.5 * recomputed, text)
+  assert.ok(whole > 2.2 * recomputed, text)
   assert.ok(Math.abs(whole / planned(false) - 1) < 0.25, text)
   assert.ok(recomputed < 1.25 * planned(true), text)
   model.dispose()

@@ -11,6 +11,7 @@ import { randomStream } from '../../lib/random/randomStream'
 import { accumulateGradients, type GradientOptions } from '../../lib/training/gradients/accumulateGradients'
 import { Gradients } from '../../lib/training/gradients/gradients'
 import { readTinyModel } from '../oracle/tinyDecoder'
+import { asOnGpu } from '../support/asOnGpu'
 import { temporaryFolder } from '../support/temporaryFolder'
 import { dot, exactLoss, lively, type Problem, problem, QWEN3 } from './gradientProblem'
 
@@ -107,6 +108,8 @@ test('micro-batches add up to the full batch; groups and padding change nothing;
   const whole = await gradientsOf(model, given)
   assertNear(await gradientsOf(model, given), whole, 0)
   assertNear(await gradientsOf(model, given, { recompute: true }), whole, 0)
+  // As a GPU gets its numbers, in blocks of its sizes.
+  assertNear(await asOnGpu(() => gradientsOf(model, given)), whole, 1e-6)
   // Each sequence by itself, without any padding.
   assertNear(await gradientsOf(model, given, { sizes: { groupTokens: 1 } }), whole, 1e-6)
   // Other blocks of attention and logits, and logits computed twice.

@@ -5,7 +5,7 @@ import type { BlockSizes } from '../gradients/blockSizes'
 import { sequenceGroups } from '../gradients/trainingBatch'
 import { byLength } from '../scoreResponses'
 import type { ParameterCounts } from './parameterCounts'
-import { inBlocks, most, type Part, type Parts } from './parts'
+import { inBlocks, most, type Part, type Parts, together } from './parts'
 import type { SequenceLength } from './plannedLengths'
 
 /** How gradients are computed. */
@@ -32,13 +32,15 @@ export function gradientParts(
     work.microBatch,
   ).map((part) => part.map((i) => sequences[i]!))
   const all: Part = work.lora ? { bytes: 4 * counts.trained, large: 0 } : counts.weights
+  // A layer's gradients are there together before they are added to what there is of earlier micro-batches.
+  const layer = (all.bytes - (work.lora ? 0 : 4 * model.vocabSize * model.hiddenSize)) / model.numHiddenLayers
   // The head comes first on the way back.
   const head = Math.min(all.bytes, 4 * model.vocabSize * model.hiddenSize)
   const [first, second] = microBatches.slice(0, 2).map((part) => activationParts(model, part, work))
   if (second)
     return most([
       { gradients: inBlocks(head, head), ...first!.parts },
-      { gradients: all, ...second.parts },
+      { gradients: all, ...second.parts, working: together(second.parts.working!, inBlocks(layer, 0)) },
     ])
   const { parts, groups } = first!
   const left = (groups - 1) / groups
