@@ -14,7 +14,7 @@ import {
 } from './tensorflow'
 
 /** Products with fewer rows than this on either side are faster without oneDNN. */
-const ONE_DNN_ROWS = 64
+export const ONE_DNN_ROWS = 64
 /** The same for batched products and softmax: a decoding step has a row a head. */
 const ONE_DNN_BATCH_ROWS = 16
 

@@ -102,7 +102,7 @@ export class KeyValueCache {
     // Not MatMul for the second: its kernel for few numbers breaks the heap when a signal interrupts it, as those of V8's profiler do.
     if (together) return batchMatMul(softmax(add(matMul(queries, keys.rows, true), mask)), values.rows)
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim } = this.config
-    const byGroup = reshape(queries, [this.lengths.length * K, H / K, headDim])
+    const byGroup = reshape(queries, [-1, H / K, headDim])
     const scores = batchMatMul(byGroup, keys.blocks, true)
     return batchMatMul(softmax(add(scores, mask)), values.blocks)
   }

@@ -10,6 +10,7 @@ import {
   indexTensor,
   matMul,
   multiply,
+  ONE_DNN_ROWS,
   reshape,
   rmsNorm,
   slice,
@@ -25,7 +26,7 @@ import { tf } from '../engine/tensorflow'
 import type { KeyValueCache, StepPositions } from './cache'
 import type { ModelConfig } from './config'
 import { type ForwardSizes, forwardSizes, queryRows } from './forwardSizes'
-import { columnsToRows, type LayerProducts, linear, withAdapter } from './linear'
+import { columnsToRows, type LayerProducts, linear, MANY_ROWS, withAdapter } from './linear'
 import type { AttentionObserver } from './observer'
 import { type RotaryTables, rotaryTables, rotations } from './rotary'
 import { computingTensors, type DecoderWeights, type LayerWeights } from './weights'
@@ -180,14 +181,17 @@ export function decodeStep(
     const { embedding, finalNorm } = weights
     const inputs = [ids, step.rows, step.mask, turn, embedding, finalNorm, ...cache.tensors(), ...tensors]
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, numHiddenLayers, rmsNormEps } = config
-    const sizes = [tokens.length, step.together, turn.rank, H, K, D, numHiddenLayers, rmsNormEps]
+    const sizes = [rowClass(tokens.length), step.together, turn.rank, H, K, D, numHiddenLayers, rmsNormEps]
     const key = `decodeStep ${sizes} ${shapes}`
     const [states] = inOneCall(key, inputs, () => [readTokens(decoder, ids, cache, step, turn)])
     return states as tf.Tensor2D
   })
 }
 
-/** The ops of `decodeStep` on `ids [B]` (`indexBits`), with what the cache said of the step and the `rotations` at its positions. */
+/**
+ * The ops of `decodeStep` on `ids [B]` (`indexBits`), with what the cache said of the step and the `rotations` at its positions. They are the same for
+ * all B of one `rowClass`: no shape that is given to them names B.
+ */
 function readTokens(
   { config, weights }: Decoder,
   ids: tf.Tensor,
@@ -198,7 +202,7 @@ function readTokens(
   const B = ids.shape[0]!
   const { numAttentionHeads: H, numKeyValueHeads: K, headDim: D, rmsNormEps } = config
   // One sequence has no axis of its own: taking its heads apart then needs no copy.
-  const lead = B === 1 ? [] : [B]
+  const lead = B === 1 ? [] : [-1]
   const rows = asIndices(step.rows)
   let x: tf.Tensor = take(weights.embedding, asIndices(ids))
   for (let layer = 0; layer < config.numHiddenLayers; layer++) {
@@ -206,12 +210,12 @@ function readTokens(
     x = tf.tidy(() => {
       const normed = rmsNorm(x, own.inputNorm, rmsNormEps)
       const heads = linear(normed, own.queryKeyValue, own.queryKeyValueBias, [...lead, H + 2 * K, D])
-      const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [B * K, D]))
+      const byGroup = (of: tf.Tensor) => (B === 1 ? of : reshape(of, [-1, D]))
       let [queriesAndKeys, values] = splitInTwo(heads, lead.length, H + K, K)
       if (own.queryKeyNorm) queriesAndKeys = rmsNorm(queriesAndKeys, own.queryKeyNorm, rmsNormEps)
       const [queries, keys] = splitInTwo(batchMatMul(queriesAndKeys, turn), lead.length, H, K)
       cache.append(layer, rows, byGroup(keys), byGroup(values))
-      const attended = reshape(cache.attend(layer, queries, step), [B, H * D])
+      const attended = reshape(cache.attend(layer, queries, step), [-1, H * D])
       return gatedMlp(config, own, add(x, linear(attended, own.products?.output ?? own.output, own.outputBias)))
     })
   }
@@ -270,6 +274,12 @@ function upTo(end: number, source: tf.Tensor4D): tf.Tensor {
 
 /** Gate and up of so many rows are one product: of more, taking them apart would cost more than it spares. */
 const FEW_ROWS = 32
+
+/** Where one number of rows is computed by other ops than a smaller one. */
+const ROW_CLASSES = [1, 2, FEW_ROWS, MANY_ROWS, ONE_DNN_ROWS]
+
+/** Numbers of rows with the same class are computed by the same ops. */
+export const rowClass = (rows: number): number => Math.max(...ROW_CLASSES.filter((first) => first <= rows))
 
 /** `x + down(silu(gate(norm x)) · up(norm x))` on rows `[rows, hidden]`. */
 function gatedMlp(config: ModelConfig, layer: LayerWeights, x: tf.Tensor): tf.Tensor {

@@ -28,7 +28,7 @@ export type Factor = tf.Tensor | NarrowMatrix
 const isNarrow = (factor: Factor): factor is NarrowMatrix => 'matrix' in factor
 
 /** Up to so many rows, and from so many outputs on, `W · xᵀ` is twice as fast as `x · Wᵀ`, although its result has to be transposed. */
-const MANY_ROWS = 32
+export const MANY_ROWS = 32
 const MANY_OUTPUTS = 8192
 
 /** `x Wᵀ + bias`, `[rows, in]` and `W [out, in]`, in the given shape (`[rows, out]` by default). Call it within a `tidy`. */

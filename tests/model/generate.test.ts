@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
 import { Interrupted } from '../../lib/engine/cooperate'
+import { opByOp } from '../../lib/engine/oneCall'
 import { tf } from '../../lib/engine/tensorflow'
 import { KeyValueCache } from '../../lib/model/cache'
 import { decodeStep, forward, logits } from '../../lib/model/decoder'
@@ -13,6 +14,7 @@ import { drawHere, drawOnDevice, sampleTokens } from '../../lib/model/sampling'
 import { randomStream } from '../../lib/random/randomStream'
 import { REFERENCE, readReference, TINY_MODELS } from '../oracle/reference'
 import { asOnGpu } from '../support/asOnGpu'
+import { narrowModel } from '../support/narrowModel'
 
 const PROMPTS = [[5, 9, 100], [7], [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]]
 
@@ -65,6 +67,46 @@ for (const name of TINY_MODELS) {
       assert.ok(Math.max(...expected.map((x, v) => Math.abs(x - rows[i]![v]!))) < 1e-4, `selected ${i}`)
     }
     cache.dispose()
+  })
+}
+
+for (const [name, precision] of [...TINY_MODELS.map((name) => [name, 'float32']), ['tiny-llama', 'bf16']] as const) {
+  test(`${name}, ${precision}: a step is the same in one call as op by op, whatever number of sequences it was first made for`, async () => {
+    const folder = join(REFERENCE, name)
+    const model = await (precision === 'bf16' ? narrowModel(folder) : loadModel(folder))
+    const step = async (B: number, inOneCall: boolean) => {
+      const cache = new KeyValueCache(model.config, Array(B).fill(3))
+      const prompts = Array.from({ length: B }, (_, b) => [b % 50, 7, 9])
+      ;(await forward(model, prompts, { cache })).dispose()
+      // The second at positions that differ.
+      const both = [undefined, [0]].map((going) => {
+        const decode = () =>
+          decodeStep(
+            model,
+            prompts.map((_, b) => (b * 3) % 60),
+            cache,
+            going,
+          )
+        const states = inOneCall ? decode() : opByOp(decode)
+        const values = states.dataSync() as Float32Array
+        states.dispose()
+        return values
+      })
+      cache.dispose()
+      return both
+    }
+    // Classes of rows begin at 1, 2, 32 and 64.
+    for (const B of [5, 2, 31, 1, 40, 32, 63, 80, 64, 97]) {
+      const [one, expected] = [await step(B, true), await step(B, false)]
+      const largest = expected[0]!.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
+      for (const [k, values] of one.entries()) {
+        assert.equal(values.length, expected[k]!.length)
+        const error = values.reduce((most, v, i) => Math.max(most, Math.abs(v - expected[k]![i]!)), 0) / largest
+        assert.ok(error < (precision === 'bf16' ? 0.05 : 1e-5), `${B} sequences, step ${k}: off by ${error}`)
+      }
+    }
+    // The others of this file use the same one.
+    if (precision === 'bf16') model.dispose()
   })
 }
 
