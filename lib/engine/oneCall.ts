@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   compileFunction,
   deviceReport,
@@ -32,6 +33,8 @@ interface Compiled {
 const functions = new Map<string, Compiled | null>()
 /** Ops of all functions that are held, some 6 kB each: ten steps of decoding of a model of 30 layers. */
 const MOST_OPS = 12_000
+/** TensorFlow keeps a function by its name as long as the process lives, which may load this module anew. */
+const session = randomBytes(6).toString('hex')
 let made = 0
 
 /** Ops that change what their first input holds. */
@@ -80,13 +83,15 @@ export function inOneCallWith<T>(key: string, inputs: readonly Tensor[], compute
     return [run(known, inputs), known.said as T]
   }
   const { ops, outputs, said } = record(ids, compute)
+  let compiled: Compiled | null = null
   try {
-    const compiled = { ...compile(inputs, ops, outputs), said }
+    compiled = { ...compile(inputs, ops, outputs), said }
     const results = run(compiled, inputs)
     functions.set(whole, compiled)
     evict()
     return [results, said]
   } catch (error) {
+    if (compiled) removeFunction(compiled.name)
     functions.set(whole, null)
     process.stderr.write(
       `TensorFlow makes no function of ${ops.length} ops, which now run one by one, slower: ${error instanceof Error ? error.message : error}\n`,
@@ -122,7 +127,8 @@ function record<T>(
     const [results, more] = watchOps(see, compute)
     outputs = nativeIds(results)
     said = more
-    tf.dispose(results)
+    // Those that it kept; never an input that it hands back.
+    tf.dispose(results.filter((_, i) => !inputs.includes(outputs[i]!)))
   })
   if (missing)
     throw new Error(
@@ -164,7 +170,7 @@ function compile(
       made,
     )
   }
-  const name = `reasoning_rhythm_${made++}`
+  const name = `reasoning_rhythm_${session}_${made++}`
   const types = taken.map((i) => nativeType(inputs[i]!))
   compileFunction(
     name,

@@ -113,6 +113,41 @@ test('what was said of the results when they were recorded holds for later calls
   a.dispose()
 })
 
+test('an input may be among the results, and lives on', () => {
+  const a = tf.tensor1d([1, 2])
+  for (let i = 0; i < 3; i++) {
+    tf.tidy(() => {
+      const [same, twice] = inOneCall('handed back', [a], () => [a, add(a, a)])
+      assert.deepEqual(Array.from(same!.dataSync()), [1, 2])
+      assert.deepEqual(Array.from(twice!.dataSync()), [2, 4])
+    })
+    assert.ok(!a.isDisposed)
+  }
+  a.dispose()
+})
+
+test('a module that is loaded anew, as a notebook does after an edit, makes functions of its own', () => {
+  const path = require.resolve('../../lib/engine/oneCall')
+  const a = tf.tensor1d([1, 2])
+  const lines: string[] = []
+  const { write } = process.stderr
+  process.stderr.write = ((line: string) => lines.push(line)) as unknown as typeof write
+  try {
+    for (const factor of [2, 3]) {
+      delete require.cache[path]
+      const anew = require(path) as typeof import('../../lib/engine/oneCall')
+      assert.notEqual(anew.inOneCall, inOneCall)
+      const [sum] = anew.inOneCall('anew', [a], () => [factor === 2 ? add(a, a) : add(a, add(a, a))])
+      assert.deepEqual(Array.from(sum!.dataSync()), [factor, 2 * factor])
+      sum!.dispose()
+    }
+  } finally {
+    process.stderr.write = write
+  }
+  assert.deepEqual(lines, [])
+  a.dispose()
+})
+
 test('a tensor that is no input is refused, before its numbers are taken for all time; nothing is left of it', () => {
   const a = tf.tensor1d([1, 2])
   const hidden = tf.tensor1d([3, 4])
