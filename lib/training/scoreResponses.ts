@@ -38,7 +38,8 @@ export interface ScoreOptions {
 
 /**
  * Log-probabilities, entropy and head series of responses: the pass of the old policy, on which the observers of the rhythm
- * ride. Sequences of similar length go together, on a GPU so many as its block sizes say; results are in the order given.
+ * ride; both are nearer to float32's than an update's own in bfloat16, from which the log-probabilities differ no more than a pass in bfloat16
+ * would. Sequences of similar length go together, on a GPU so many as its block sizes say; results are in the order given.
  */
 export async function scoreResponses(
   decoder: Decoder,
@@ -66,7 +67,7 @@ export async function scoreResponses(
     const scope = new Scope()
     try {
       const states = scope.keep(
-        await forward(decoder, ids, { observers: statistics ? [statistics] : [], sizes, signal }),
+        await forward(decoder, ids, { observers: statistics ? [statistics] : [], exactMlp: true, sizes, signal }),
       )
       const untempered = await tokenStatistics(decoder, states, ids, promptLengths, { sizes, signal })
       // Dividing states divides logits.

@@ -25,7 +25,7 @@ function jaccard(a: readonly Head[], b: readonly Head[]): number {
 }
 
 // Measured with AVX512_BF16: WAAD at most 0.08 % (all layers) and 0.16 % (five) off, FAI 0.46 % and 0.56 %, no head in another group. With the MLPs'
-// products in bfloat16 too, as in training, FAI is up to 0.66 % and 1.21 % off.
+// products in bfloat16 too, FAI is up to 0.66 % and 1.21 % off.
 const MOST = { series: 0.01, span: 0.02, jaccard: 0.95 }
 
 for (const i of [0, 1, 2, 3]) {

@@ -182,8 +182,19 @@ async function measureDecoding(model: ModelConfig, probe: ProbeDecoder, shape: P
   const many = Math.max(1, Math.min(shape.responses, Math.floor(cachedNumbers / perResponse)))
   const few = Math.max(1, Math.floor(many / 8))
   const step = async (responses: number) => {
-    const { layer, rest } = await layered(probe, async (decoder) => decodeTokens(decoder, responses, shape.cached))
-    return (model.numHiddenLayers * layer + scale * rest) / DECODED
+    const caches = new Map<Decoder, KeyValueCache>()
+    const decode = async (decoder: Decoder) => {
+      const cache = caches.get(decoder) ?? filledCache(decoder, responses, shape.cached)
+      caches.set(decoder, cache)
+      cache.lengths.fill(shape.cached)
+      decodeTokens(decoder, responses, cache)
+    }
+    try {
+      const { layer, rest } = await layered(probe, decode)
+      return (model.numHiddenLayers * layer + scale * rest) / DECODED
+    } finally {
+      for (const cache of caches.values()) cache.dispose()
+    }
   }
   const [slow, fast] = [await step(many), many > few ? await step(few) : 0]
   const perMore = many > few ? Math.max(0, slow - fast) / (many - few) : slow / many
@@ -198,7 +209,7 @@ async function measureDecoding(model: ModelConfig, probe: ProbeDecoder, shape: P
 }
 
 /** Steps of one measurement. */
-const DECODED = 4
+const DECODED = 12
 
 function filledCache({ config }: Decoder, responses: number, cached: number): KeyValueCache {
   const cache = new KeyValueCache(config, new Array<number>(responses).fill(cached))
@@ -209,14 +220,9 @@ function filledCache({ config }: Decoder, responses: number, cached: number): Ke
   return cache
 }
 
-function decodeTokens(decoder: Decoder, responses: number, cached: number): void {
-  const cache = filledCache(decoder, responses, cached)
+function decodeTokens(decoder: Decoder, responses: number, cache: KeyValueCache): void {
   const streams = Array.from({ length: responses }, (_, i) => randomStream(0, i))
   const tokens = new Int32Array(responses).fill(1)
-  try {
-    for (let i = 0; i < DECODED; i++)
-      tf.tidy(() => sampleTokens(logits(decoder, decodeStep(decoder, tokens, cache)), streams, {}))
-  } finally {
-    cache.dispose()
-  }
+  for (let i = 0; i < DECODED; i++)
+    tf.tidy(() => sampleTokens(logits(decoder, decodeStep(decoder, tokens, cache)), streams, {}))
 }

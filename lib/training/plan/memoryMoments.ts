@@ -8,7 +8,7 @@ import type { GrpoChoice, TrainingConfig } from '../trainingConfig'
 import { decodingParts, forwardPart } from './decodingParts'
 import { gradientParts } from './gradientParts'
 import { type ParameterCounts, parameterCounts } from './parameterCounts'
-import { bytesOf, inBlocks, largeBytesOf, most, type Part, type Parts } from './parts'
+import { bytesOf, inBlocks, largeBytesOf, most, type Part, type Parts, together } from './parts'
 import type { PlannedDevice } from './plannedDevice'
 import type { PlannedLengths, SequenceLength } from './plannedLengths'
 
@@ -63,7 +63,10 @@ export function memoryMoments(
       },
       {
         moment: 'oldLogprob',
-        parts: { ...scored, working: scoringPart(model, Math.min(grpo.microBatch, count), prompt + response, sizes) },
+        parts: {
+          ...scored,
+          working: scoringPart(config, model, Math.min(grpo.microBatch, count), prompt + response, sizes),
+        },
       },
       { moment: 'update', parts: { ...scored, ...gradient(part, grpo.microBatch) } },
     )
@@ -98,10 +101,18 @@ export function memoryMoments(
 }
 
 /** The pass over a micro-batch before the updates, cut as `scoreResponses` cuts it. */
-function scoringPart(model: ModelConfig, sequences: number, length: number, { forward }: BlockSizes): Part {
+function scoringPart(
+  config: TrainingConfig,
+  model: ModelConfig,
+  sequences: number,
+  length: number,
+  { forward }: BlockSizes,
+): Part {
   const lengths = new Array<number>(sequences).fill(length)
   const [largest] = scoredTogether([...lengths.keys()], lengths, forward)
-  return forwardPart(model, largest!.length, length, forward)
+  // MLPs that are held in bfloat16 alone are multiplied in float32, one layer's at a time.
+  const widened = config.lora && config.model.precision === 'bf16' ? 4 * model.hiddenSize * model.intermediateSize : 0
+  return together(forwardPart(model, largest!.length, length, forward), inBlocks(3 * widened, widened))
 }
 
 /** What a phase holds at every moment. */
