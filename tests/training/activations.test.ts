@@ -102,11 +102,11 @@ test('recomputation takes less of the process’s memory for each token, by what
   const grown = async (recompute: boolean) => {
     await gradient(model, of(16), recompute, sizes)
     const before = peak()
-    await gradient(model, of(32), recompute, sizes)
+    await gradient(model, of(64), recompute, sizes)
     return peak() - before
   }
   const planned = (recompute: boolean) => {
-    const [small, large] = [16, 32].map((n) => activationBytes(model.config, of(n), blockSizes(sizes), recompute))
+    const [small, large] = [16, 64].map((n) => activationBytes(model.config, of(n), blockSizes(sizes), recompute))
     return large!.kept + large!.working - small!.kept - small!.working
   }
   const recomputed = await grown(true)
